@@ -1,0 +1,123 @@
+"""The engines by name: what each adds, and how to get a program onto it.
+
+An engine turns a program into an `Executable`. Executables count instructions or do not: counting
+is part of the code that is built, so it never disturbs what is timed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from vmlab.outcome import Limits, Outcome, bind_arguments
+from vmlab.program import Number, Program
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One timed call: `iterations` runs of the program one after the other, which took
+    `nanoseconds` together, and the outcome of the last."""
+
+    nanoseconds: int
+    outcome: Outcome
+
+
+class Executable(ABC):
+    """A program, ready to run on one engine. One thread at a time may run it.
+
+    compile_seconds  what it took to make it from the program, or to load it from the cache
+    from_cache       whether any compiled code came from the disk cache
+    """
+
+    compile_seconds: float = 0.0
+    from_cache: bool = False
+
+    @abstractmethod
+    def call(self, args: Sequence[Number], limits: Limits, iterations: int = 1) -> Sample:
+        """Run `main` `iterations` times on the calling thread, without the GIL where the engine
+        is native. A run that traps is the last. `limits.timeout` is not looked at: see
+        `vmlab.supervise`."""
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """Make the running call trap `interrupted` at its next safepoint. Any thread may do so."""
+
+    def machine_code(self) -> str | None:
+        """The assembly text of the code that runs; None where the engine makes none."""
+        return None
+
+    def ir(self) -> str | None:
+        """The LLVM IR of the code that runs, optimised; None where the engine makes none."""
+        return None
+
+    @property
+    def output_so_far(self) -> tuple[Number, ...]:
+        """What the running call has printed up to now. Any thread may look."""
+        return ()
+
+
+class EngineUnavailable(Exception):
+    """This engine cannot run this program here; the message says why, for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A row of the registry.
+
+    name    as on the command line
+    adds    the mechanism it adds to the engine that `beside` names
+    beside  the engine it differs from by that mechanism; None for the first
+    make    "module:function", called with (program, counting) to build an `Executable`
+    """
+
+    name: str
+    adds: str
+    beside: str | None
+    make: str
+
+    def build(self, program: Program, *, counting: bool) -> Executable:
+        """Make the program executable. Raises `EngineUnavailable`."""
+        module, function = self.make.split(":")
+        maker: Callable[[Program, bool], Executable] = getattr(
+            importlib.import_module(module), function
+        )
+        return maker(program, counting)
+
+
+ENGINES: dict[str, Engine] = {
+    engine.name: engine
+    for engine in (
+        Engine("inlined", "nothing: one compiled unit, values in SSA", None,
+               "vmlab.kernels.straight:inlined"),
+        Engine("template", "the operand stack in memory", "inlined",
+               "vmlab.kernels.straight:template"),
+        Engine("threaded", "dispatch, a jump in every handler", "template",
+               "vmlab.kernels.interpreter:threaded"),
+        Engine("switch", "dispatch through one shared jump", "threaded",
+               "vmlab.kernels.interpreter:switch"),
+        Engine("textbook", "control: plain Numba, written by hand", "switch",
+               "vmlab.kernels.textbook:textbook"),
+        Engine("reference", "oracle: plain Python, for reading", None,
+               "vmlab.reference:reference"),
+    )
+}  # fmt: skip
+
+# What `compare` times unless told otherwise: the reference is for checking, not for timing.
+COMPARED = tuple(name for name in ENGINES if name != "reference")
+
+
+def run(
+    program: Program, engine: str, args: dict[str, Number], limits: Limits | None = None
+) -> Outcome:
+    """Run `main` once, counting instructions, and watch over it: Ctrl-C and `limits.timeout` end
+    it with the trap `interrupted`. Raises ValueError on bad arguments or an unknown engine,
+    `EngineUnavailable` where the engine cannot run this program."""
+    from vmlab.supervise import supervised
+
+    if engine not in ENGINES:
+        raise ValueError(f"no engine is called '{engine}'; there are: {', '.join(ENGINES)}")
+    values = bind_arguments(program, args)
+    executable = ENGINES[engine].build(program, counting=True)
+    return supervised(executable, values, limits or Limits()).outcome

@@ -1,0 +1,133 @@
+"""What a run may use, and what came of it: the same data from every engine."""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+
+from vmlab.isa import Trap, Type
+from vmlab.program import Number, Program
+
+DEFAULT_MAX_DEPTH = 10_000
+DEFAULT_MAX_HEAP = 1 << 30
+DEFAULT_MAX_OUTPUT = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run may use; beyond it a program traps.
+
+    max_depth   frames alive at once, `main`'s included
+    max_heap    bytes of arrays: 8 an element and 8 an array
+    max_output  printed values
+    fuel        executed instructions; None: any number
+    timeout     seconds; None: any time
+    """
+
+    max_depth: int = DEFAULT_MAX_DEPTH
+    max_heap: int = DEFAULT_MAX_HEAP
+    max_output: int = DEFAULT_MAX_OUTPUT
+    fuel: int | None = None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An instruction: the indices of its function and of itself therein."""
+
+    function: int
+    instruction: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrapReport:
+    """A trap and its call chain: the trapping instruction first, then the calls that led there."""
+
+    trap: Trap
+    chain: tuple[Place, ...]
+
+    @property
+    def place(self) -> Place:
+        return self.chain[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run of `main` did.
+
+    result        what `main` returned; None if it returns nothing or a trap ended the program
+    output        the printed values, in order
+    trap          None if the program ran to its end
+    instructions  executed VM instructions, the trapping one included; None if the engine ran
+                  without counting
+    """
+
+    result: Number | None
+    output: tuple[Number, ...]
+    trap: TrapReport | None
+    instructions: int | None
+
+    def differences(self, other: Outcome) -> list[str]:
+        """What differs between two outcomes, by field name. Floats are compared bit by bit, but
+        one NaN equals another; counts only where both sides counted; where an interruption
+        struck, by its trap alone, since it may strike anywhere."""
+        names = []
+        if self.trap is not None and self.trap.trap is Trap.INTERRUPTED:
+            return [] if other.trap is not None and other.trap.trap is self.trap.trap else ["trap"]
+        if not _same(self.result, other.result):
+            names.append("result")
+        if len(self.output) != len(other.output) or not all(map(_same, self.output, other.output)):
+            names.append("output")
+        mine, its = self.trap, other.trap
+        if (mine and mine.trap) != (its and its.trap):
+            names.append("trap")
+        elif mine and its and mine.chain != its.chain:
+            names.append("place")
+        if None not in (self.instructions, other.instructions):
+            if self.instructions != other.instructions:
+                names.append("instructions")
+        return names
+
+
+def _same(a: Number | None, b: Number | None) -> bool:
+    if isinstance(a, float) and isinstance(b, float):
+        return struct.pack("<d", a) == struct.pack("<d", b) or (math.isnan(a) and math.isnan(b))
+    return type(a) is type(b) and a == b
+
+
+def format_number(value: Number) -> str:
+    """A value as `print` puts it out: ints in decimal, floats in their shortest form that reads
+    back as the same float."""
+    return repr(value)
+
+
+def bind_arguments(program: Program, given: dict[str, Number]) -> tuple[Number, ...]:
+    """`main`'s arguments by name, defaults filled in.
+
+    Raises ValueError, with a message for the user, on a name that `main` does not have, a
+    parameter left out that has no default, or a value not of the parameter's type."""
+    params = {p.name: p for p in program.main.params}
+    for name in given:
+        if name not in params:
+            has = ", ".join(f"{p.name}: {p.type}" for p in params.values()) or "no parameters"
+            raise ValueError(f"main has no parameter '{name}' (it has {has})")
+    values = []
+    for name, param in params.items():
+        value = given.get(name, param.value)
+        if value is None:
+            raise ValueError(
+                f"main's parameter '{name}: {param.type}' has no default; give a value"
+            )
+        values.append(_checked(name, param.type, value))
+    return tuple(values)
+
+
+def _checked(name: str, type_: Type, value: Number) -> Number:
+    if type_ is Type.FLOAT:
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"main's parameter '{name}' is an int, not {value!r}")
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"main's parameter '{name}': {value} does not fit in 64 bits")
+    return value

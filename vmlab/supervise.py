@@ -1,0 +1,96 @@
+"""Watching over a run: its own thread with a deep stack, Ctrl-C, timeouts, output as it comes."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from vmlab.engines import Executable, Sample
+from vmlab.outcome import Limits
+from vmlab.program import Number
+
+# Compiled recursion uses the machine's stack. This much is address space, touched only as deep as
+# a program goes; engines check the stack pointer against it and never run over.
+STACK_BYTES = 1 << 30
+
+_OUTPUT_SECONDS = 0.05
+
+
+class Supervisor:
+    """A thread that runs executables one after the other while its owner watches. Use it as a
+    context manager; the thread ends with it."""
+
+    def __enter__(self) -> Supervisor:
+        self._jobs: queue.SimpleQueue[Callable[[], Sample] | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[Sample | BaseException] = queue.SimpleQueue()
+        before = threading.stack_size(STACK_BYTES)
+        try:
+            self._thread = threading.Thread(target=self._serve, name="vmlab", daemon=True)
+            self._thread.start()
+        finally:
+            threading.stack_size(before)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._jobs.put(None)
+
+    def _serve(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                self._results.put(job())
+            except BaseException as error:  # noqa: BLE001 - handed to the owner, who raises it
+                self._results.put(error)
+
+    def call(
+        self,
+        executable: Executable,
+        args: Sequence[Number],
+        limits: Limits,
+        iterations: int = 1,
+        on_output: Callable[[Sequence[Number]], None] | None = None,
+    ) -> Sample:
+        """Run it, and return when it has ended. Ctrl-C and `limits.timeout` end it with the trap
+        `interrupted`. `on_output` is given the values printed, in order and once each, while the
+        program runs and at its end."""
+        self._jobs.put(lambda: executable.call(args, limits, iterations))
+        deadline = None if limits.timeout is None else time.monotonic() + limits.timeout
+        shown = 0
+        while True:
+            try:
+                result = self._results.get(timeout=_wait(deadline, on_output is not None))
+                break
+            except queue.Empty:
+                if on_output is not None:
+                    values = executable.output_so_far
+                    on_output(values[shown:])
+                    shown = len(values)
+                if deadline is not None and time.monotonic() >= deadline:
+                    executable.interrupt()
+                    deadline = None
+            except KeyboardInterrupt:
+                executable.interrupt()
+        if isinstance(result, BaseException):
+            raise result
+        if on_output is not None:
+            on_output(result.outcome.output[shown:])
+        return result
+
+
+def _wait(deadline: float | None, streaming: bool) -> float | None:
+    times = [] if deadline is None else [max(0.0, deadline - time.monotonic())]
+    if streaming:
+        times.append(_OUTPUT_SECONDS)
+    return min(times, default=None)
+
+
+def supervised(
+    executable: Executable,
+    args: Sequence[Number],
+    limits: Limits,
+    on_output: Callable[[Sequence[Number]], None] | None = None,
+) -> Sample:
+    """One call under a supervisor of its own."""
+    with Supervisor() as supervisor:
+        return supervisor.call(executable, args, limits, on_output=on_output)
