@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from vmlab.isa import OPCODES, Opcode, Operand, Type
+from vmlab.isa import Opcode, Type
 
 if TYPE_CHECKING:
     from vmlab.outcome import Outcome

@@ -40,7 +40,7 @@ class Supervisor:
         while (job := self._jobs.get()) is not None:
             try:
                 self._results.put(job())
-            except BaseException as error:  # noqa: BLE001 - handed to the owner, who raises it
+            except BaseException as error:
                 self._results.put(error)
 
     def call(
