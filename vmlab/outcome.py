@@ -75,22 +75,25 @@ class Outcome:
         names = []
         if self.trap is not None and self.trap.trap is Trap.INTERRUPTED:
             return [] if other.trap is not None and other.trap.trap is self.trap.trap else ["trap"]
-        if not _same(self.result, other.result):
+        if not same_value(self.result, other.result):
             names.append("result")
-        if len(self.output) != len(other.output) or not all(map(_same, self.output, other.output)):
+        if len(self.output) != len(other.output) or not all(
+            map(same_value, self.output, other.output)
+        ):
             names.append("output")
         mine, its = self.trap, other.trap
         if (mine and mine.trap) != (its and its.trap):
             names.append("trap")
         elif mine and its and mine.chain != its.chain:
             names.append("place")
-        if None not in (self.instructions, other.instructions):
-            if self.instructions != other.instructions:
-                names.append("instructions")
+        counted = None not in (self.instructions, other.instructions)
+        if counted and self.instructions != other.instructions:
+            names.append("instructions")
         return names
 
 
-def _same(a: Number | None, b: Number | None) -> bool:
+def same_value(a: Number | None, b: Number | None) -> bool:
+    """Of one type and equal; floats bit by bit, but one NaN equals another."""
     if isinstance(a, float) and isinstance(b, float):
         return struct.pack("<d", a) == struct.pack("<d", b) or (math.isnan(a) and math.isnan(b))
     return type(a) is type(b) and a == b
