@@ -29,10 +29,12 @@ class Executable(ABC):
 
     compile_seconds  what it took to make it from the program, or to load it from the cache
     from_cache       whether any compiled code came from the disk cache
+    back_edges       backward jumps taken by the last counting call; None without counting
     """
 
     compile_seconds: float = 0.0
     from_cache: bool = False
+    back_edges: int | None = None
 
     @abstractmethod
     def call(self, args: Sequence[Number], limits: Limits, iterations: int = 1) -> Sample:

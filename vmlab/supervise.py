@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from vmlab.engines import Executable, Sample
 from vmlab.outcome import Limits
 from vmlab.program import Number
+from vmlab.stack import set_stack_size
 
 # Compiled recursion uses the machine's stack. This much is address space, touched only as deep as
 # a program goes; engines check the stack pointer against it and never run over.
@@ -37,6 +38,7 @@ class Supervisor:
         self._jobs.put(None)
 
     def _serve(self) -> None:
+        set_stack_size(STACK_BYTES)
         while (job := self._jobs.get()) is not None:
             try:
                 self._results.put(job())

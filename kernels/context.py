@@ -1,0 +1,66 @@
+"""What running code shares with Python: one block of 64-bit words, and the memory it points to."""
+
+import ctypes
+import mmap
+
+from vmlab.engines import EngineUnavailable
+
+FIELDS = (
+    # Written by any thread while the program runs, to stop it; read at safepoints.
+    "stop",  # not 0: trap at the next safepoint
+    "depth_limit",  # frames that may live at once, for code that counts them; 0 while stopping
+    "frame_limit",  # where frame records end, for code that keeps them; 0 while stopping
+    # Fixed during a call.
+    "native_budget",  # bytes of machine stack that compiled recursion may use
+    "heap",  # address of the array words
+    "heap_limit",  # their number
+    "output",  # address of the printed values: (0, int) or (1, float bits) pairs
+    "output_limit",  # the number of pairs
+    "stack",  # address of locals and operands
+    "frames",  # address of frame records: (return pc, caller's fp) pairs
+    "trace",  # address of the sites of a call chain
+    "globals",  # address of the globals
+    "globals_initial",  # address of their first values
+    "globals_count",
+    "args",  # address of main's slots: its arguments, then zeros for its locals
+    "main_slots",  # their number
+    "code",  # address of the encoded program, whose first instruction is `halt`
+    "entry",  # address of the first instruction of main
+    # Written by the running code.
+    "native_limit",  # lowest address that the machine stack may reach
+    "heap_used",  # words
+    "output_used",  # pairs
+    "trace_used",  # sites
+    "result",
+    "trap",  # Trap.code, or MACHINE_STACK
+    "pc",  # where an interpreter stopped
+    "rp",  # and its top frame record
+    "fuel",  # instructions left; moves in counting builds only
+    "back_edges",  # backward jumps taken; moves in counting builds only
+)
+INDEX = {name: i for i, name in enumerate(FIELDS)}
+
+# The code in `trap` when compiled recursion has used up the machine's stack: a fault of the
+# surroundings, not of the program.
+MACHINE_STACK = 255
+
+Context = type("Context", (ctypes.Structure,), {"_fields_": [(n, ctypes.c_int64) for n in FIELDS]})
+
+
+class Region:
+    """Zeroed memory of so many 64-bit words. Pages cost nothing until they are touched."""
+
+    def __init__(self, words: int, purpose: str, flag: str | None = None):
+        size = max(words, 1) * 8
+        try:
+            flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+            self._map = mmap.mmap(-1, size, flags=flags)
+        except (OSError, OverflowError, ValueError) as error:
+            advice = f"; lower {flag}" if flag else ""
+            raise EngineUnavailable(
+                f"cannot reserve {size:,} bytes for {purpose} ({error}){advice}"
+            ) from None
+        self.words = memoryview(self._map).cast("q")
+        self.floats = memoryview(self._map).cast("B").cast("d")
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+        self.size = size

@@ -1,0 +1,110 @@
+"""How the end of one handler leads to the start of the next.
+
+Threaded: each handler is a function and ends in a jump of its own, a guaranteed tail call through
+the table of handlers. The CPU can learn for each handler what tends to follow it.
+
+Switch: the handlers are blocks of one function and all go back to the one `switch`, so that a
+single indirect jump decides everything.
+"""
+
+from typing import NamedTuple
+
+from llvmlite import ir
+
+from vmlab.kernels.encoding import HANDLERS
+from vmlab.kernels.values import I64, WORDS
+
+
+class Registers(NamedTuple):
+    """The interpreter's registers, each a pointer to words: the current instruction, the place
+    behind the top operand, the first local, and the place behind the top frame record."""
+
+    pc: ir.Value
+    sp: ir.Value
+    fp: ir.Value
+    rp: ir.Value
+
+
+def _function(module, name, parameters):
+    function = ir.Function(module, ir.FunctionType(I64, parameters), name=name)
+    function.linkage = "internal"
+    function.attributes.add("nounwind")
+    # Clearing a few locals must stay a loop: a call to memset would make a handler save registers.
+    set.add(function.attributes, '"no-builtins"')
+    return function
+
+
+class Threaded:
+    """`emit_handler(dispatch, handler, b, registers, context, heap)` is called for each handler
+    and ends in `next`."""
+
+    CONVENTION = "preserve_nonecc"
+
+    def __init__(self, module, emit_handler):
+        pointers = [WORDS] * len(Registers._fields)
+        # The table stays in a register from handler to handler, like the context and the heap.
+        entry = ir.FunctionType(I64, [*pointers, WORDS, WORDS, WORDS.as_pointer()])
+        functions = []
+        for name in HANDLERS:
+            function = _function(module, f"op.{name}", entry.args)
+            function.calling_convention = self.CONVENTION
+            functions.append(function)
+        self._entry = entry.as_pointer()
+        table = ir.ArrayType(self._entry, len(functions))
+        self._table = ir.GlobalVariable(module, table, "handlers")
+        self._table.linkage = "internal"
+        self._table.global_constant = True
+        self._table.initializer = ir.Constant(table, functions)
+        for handler, function in zip(HANDLERS.values(), functions, strict=True):
+            *registers, context, heap, _ = function.args
+            b = ir.IRBuilder(function.append_basic_block())
+            emit_handler(self, handler, b, Registers(*registers), context, heap)
+
+    def start(self, b, registers, context, heap):
+        """Run from `registers` to the end; the code of the trap, or 0."""
+        table = b.bitcast(self._table, WORDS.as_pointer())
+        return self._jump(b, registers, context, heap, table, None)
+
+    def next(self, b, registers, context, heap) -> None:
+        table = b.function.args[-1]
+        b.ret(self._jump(b, registers, context, heap, table, "musttail"))
+
+    def _jump(self, b, registers, context, heap, table, tail):
+        entries = b.bitcast(table, self._entry.as_pointer())
+        target = b.load(b.gep(entries, [b.load(registers.pc)], inbounds=True))
+        arguments = [*registers, context, heap, table]
+        return b.call(target, arguments, cconv=self.CONVENTION, tail=tail)
+
+
+class Switch:
+    """As `Threaded`."""
+
+    def __init__(self, module, emit_handler):
+        pointers = [WORDS] * len(Registers._fields)
+        self._function = _function(module, "interpret", [*pointers, WORDS, WORDS])
+        *initial, context, heap = self._function.args
+        entry = self._function.append_basic_block("entry")
+        dispatch = self._function.append_basic_block("dispatch")
+        nowhere = self._function.append_basic_block("nowhere")
+        ir.IRBuilder(nowhere).unreachable()
+        b = ir.IRBuilder(dispatch)
+        self._phis = Registers(*(b.phi(WORDS, name) for name in Registers._fields))
+        ir.IRBuilder(entry).branch(dispatch)
+        self._come_from(entry, initial)
+        switch = b.switch(b.load(self._phis.pc), nowhere)
+        self._dispatch = dispatch
+        for code, handler in enumerate(HANDLERS.values()):
+            block = self._function.append_basic_block(f"op.{handler.name}")
+            switch.add_case(ir.Constant(I64, code), block)
+            emit_handler(self, handler, ir.IRBuilder(block), self._phis, context, heap)
+
+    def _come_from(self, block, registers):
+        for phi, value in zip(self._phis, registers, strict=True):
+            phi.add_incoming(value, block)
+
+    def start(self, b, registers, context, heap):
+        return b.call(self._function, [*registers, context, heap])
+
+    def next(self, b, registers, _context, _heap) -> None:
+        self._come_from(b.block, registers)
+        b.branch(self._dispatch)

@@ -1,0 +1,164 @@
+"""From LLVM IR to machine code that can be called, with a disk cache.
+
+Numba's LLVM is used directly: through Numba's own pipeline a module of this kind takes several
+times as long, and its cache watches only the file of the jitted function.
+"""
+
+import ctypes
+import functools
+import hashlib
+import itertools
+import os
+import struct
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import llvmlite
+import llvmlite.binding as llvm
+
+ENTER = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
+
+_numbers = itertools.count()
+
+
+@functools.cache
+def target_machine() -> llvm.TargetMachine:
+    """This CPU. Position-independent code in the small model: LLVM's default for a JIT would turn
+    every call and every jump table into an indirect jump through a 64-bit address."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=3,
+        reloc="pic",
+        codemodel="small",
+    )
+
+
+@functools.cache
+def _jit() -> llvm.LLJIT:
+    # LLJIT takes possession of its target machine, so it gets one of its own.
+    return llvm.create_lljit_compiler(target_machine.__wrapped__(), use_jit_link=True)
+
+
+@dataclass
+class Unit:
+    """Machine code, loaded. It stays valid as long as this object lives."""
+
+    library: llvm.ResourceTracker
+    address: int
+    seconds: float
+    from_cache: bool
+    assembly: str | None  # only where it was asked for or came from the cache
+
+
+def optimise(ir_text: str) -> llvm.ModuleRef:
+    module = llvm.parse_assembly(ir_text)
+    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options.loop_vectorization = True
+    options.slp_vectorization = True
+    builder = llvm.create_pass_builder(target_machine(), options)
+    builder.getModulePassManager().run(module, builder)
+    return module
+
+
+def load(object_code: bytes, symbol: str) -> tuple[llvm.ResourceTracker, int]:
+    library = (
+        llvm.JITLibraryBuilder()
+        .add_object_img(object_code)
+        .add_current_process()
+        .export_symbol(symbol)
+        .link(_jit(), f"vmlab.{next(_numbers)}")
+    )
+    return library, library[symbol]
+
+
+def assembly(ir_text: str) -> str:
+    return target_machine().emit_assembly(optimise(ir_text))
+
+
+def compile_ir(make_ir, symbol: str) -> Unit:
+    """Compile and load the module that `make_ir()` gives as text; `symbol` is its entry."""
+    start = time.perf_counter()
+    object_code = target_machine().emit_object(optimise(make_ir()))
+    library, address = load(object_code, symbol)
+    return Unit(library, address, time.perf_counter() - start, False, None)
+
+
+def compile_cached(name: str, make_ir, symbol: str) -> Unit:
+    """Like `compile_ir` for a module that depends on nothing but vmlab's sources, the versions
+    and the CPU: object code and assembly are kept on disk."""
+    start = time.perf_counter()
+    path = cache_directory() / f"{name}.unit"
+    kept = _read(path)
+    if kept is None:
+        module = optimise(make_ir())
+        kept = target_machine().emit_object(module), target_machine().emit_assembly(module)
+        _write(path, *kept)
+        from_cache = False
+    else:
+        from_cache = True
+    library, address = load(kept[0], symbol)
+    return Unit(library, address, time.perf_counter() - start, from_cache, kept[1])
+
+
+@functools.cache
+def fingerprint() -> str:
+    """A digest of everything that shapes compiled code: vmlab's sources, the versions of what
+    compiles them, and the CPU."""
+    import vmlab
+    import vmlab.kernels
+
+    digest = hashlib.sha256()
+    for package in (vmlab, vmlab.kernels):
+        for file in sorted(Path(package.__file__).parent.glob("*.py")):
+            digest.update(file.name.encode() + file.read_bytes())
+    digest.update(
+        repr(
+            (
+                llvmlite.__version__,
+                llvm.llvm_version_info,
+                llvm.get_default_triple(),
+                llvm.get_host_cpu_name(),
+                llvm.get_host_cpu_features().flatten(),
+            )
+        ).encode()
+    )
+    return digest.hexdigest()[:16]
+
+
+def cache_directory() -> Path:
+    """$VMLAB_CACHE_DIR, or the user's cache directory; in it a folder a fingerprint."""
+    root = os.environ.get("VMLAB_CACHE_DIR")
+    if not root:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vmlab"
+    return Path(root) / fingerprint()
+
+
+def _read(path: Path) -> tuple[bytes, str] | None:
+    """The object code and assembly that `_write` kept, or None where there is nothing whole."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    seal, body = data[:32], data[32:]
+    if hashlib.sha256(body).digest() != seal:
+        return None
+    (size,) = struct.unpack_from("<Q", body)
+    return body[8 : 8 + size], body[8 + size :].decode()
+
+
+def _write(path: Path, object_code: bytes, assembly: str) -> None:
+    """Keep both, whole or not at all. A cache that cannot be written is no error: the code is
+    compiled again next time, and `vmlab doctor` tells."""
+    body = struct.pack("<Q", len(object_code)) + object_code + assembly.encode()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(hashlib.sha256(body).digest() + body)
+        Path(file.name).replace(path)
+    except OSError:
+        return

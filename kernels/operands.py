@@ -1,0 +1,208 @@
+"""Where straight code keeps locals and operands, and how it passes them to a call.
+
+Two ways, and nothing else differs between the engines `inlined` and `template`: in SSA values, or
+in a frame of VM memory where each instruction loads its operands and stores its result.
+"""
+
+from llvmlite import ir
+
+from vmlab.kernels.entry import field, get, pointer
+from vmlab.kernels.values import I1, VOID, WORDS, from_word, i64, llvm_type, to_word
+
+
+class Ssa:
+    """Operands are LLVM values, passed as arguments and results. Locals, and operands that live
+    from one basic block to another, are stack slots that LLVM turns into SSA values (mem2reg)."""
+
+    self_inlining = True
+
+    def __init__(self, body):
+        self.body = body
+        self.slots = []
+        self.crossing = {}
+        self.found = None  # the operands that the block found and has not used
+        self.values = []  # those above them
+
+    @staticmethod
+    def signature(function) -> tuple[ir.Type, list[ir.Type]]:
+        """The result and the parameters behind context and depth. The last word of the result is
+        1 if the call trapped."""
+        result = [llvm_type(function.result)] if function.result else []
+        return ir.LiteralStructType([*result, I1]), [llvm_type(p.type) for p in function.params]
+
+    @classmethod
+    def run_main(cls, b, context, main, function):
+        """Call `main` with the arguments in the context; its result goes there too."""
+        words = pointer(b, context, "args")
+        args = []
+        for index, param in enumerate(function.params):
+            word = b.load(b.gep(words, [i64(index)]))
+            args.append(from_word(b, word, param.type))
+        reply = b.call(main, [context, i64(1), *args], cconv="fastcc")
+        if function.result:
+            b.store(to_word(b, b.extract_value(reply, 0)), field(b, context, "result"))
+        trapped = b.extract_value(reply, len(reply.type.elements) - 1)
+        return b.select(trapped, get(b, context, "trap"), i64(0))
+
+    def begin(self, args) -> None:
+        b = self.body.b
+        for index, variable in enumerate(self.body.function.slots):
+            type_ = llvm_type(variable.type)
+            slot = self.body.alloca(type_, variable.name)
+            b.store(args[index] if index < len(args) else ir.Constant(type_, 0), slot)
+            self.slots.append(slot)
+
+    def enter_block(self, stack) -> None:
+        self.found = stack
+        self.values = []
+
+    def leave_block(self) -> None:
+        for height, value in enumerate(self.values, self.found.depth):
+            self.body.b.store(value, self._crossing(height, value.type))
+
+    def _crossing(self, height, type_):
+        key = height, str(type_)
+        if key not in self.crossing:
+            self.crossing[key] = self.body.alloca(type_, f"operand.{height}")
+        return self.crossing[key]
+
+    def pop(self, _type):
+        if self.values:
+            return self.values.pop()
+        type_, self.found = self.found.type, self.found.below
+        return self.body.b.load(self._crossing(self.found.depth, llvm_type(type_)))
+
+    def push(self, value) -> None:
+        self.values.append(value)
+
+    def literal(self, value):
+        if isinstance(value, float):
+            return ir.Constant(llvm_type("float"), value)
+        return i64(value)
+
+    def from_word(self, word, type_):
+        return from_word(self.body.b, word, type_)
+
+    def to_word(self, value):
+        return to_word(self.body.b, value)
+
+    def get_local(self, index):
+        return self.body.b.load(self.slots[index])
+
+    def set_local(self, index, value) -> None:
+        self.body.b.store(value, self.slots[index])
+
+    def after_instruction(self) -> None:
+        pass
+
+    # Calls
+
+    def pop_args(self, count):
+        return [self.pop(None) for _ in range(count)][::-1]
+
+    def call(self, callee, depth, args):
+        """Call; the trap flag, and the result if it is a value."""
+        reply = self.body.b.call(callee, [self.body.context, depth, *args], cconv="fastcc")
+        values = [self.body.b.extract_value(reply, i) for i in range(len(reply.type.elements))]
+        return values[-1], values[0] if len(values) > 1 else None
+
+    def push_result(self, value) -> None:
+        self.push(value)
+
+    def finish(self, trapped: int, value=None):
+        """Return from the LLVM function."""
+        b = self.body.b
+        reply = ir.Constant(b.function.function_type.return_type, ir.Undefined)
+        if value is not None:
+            reply = b.insert_value(reply, value, 0)
+        b.ret(b.insert_value(reply, ir.Constant(I1, trapped), len(reply.type.elements) - 1))
+
+
+class Memory:
+    """Locals and operands stand in a frame of the VM's stack: parameters, locals, then operands.
+    A caller's topmost operands become the callee's parameters where they stand, and the result
+    takes the place of the first."""
+
+    self_inlining = False
+
+    def __init__(self, body):
+        self.body = body
+        self.frame = None
+        self.height = 0
+
+    @staticmethod
+    def signature(function) -> tuple[ir.Type, list[ir.Type]]:
+        return I1, [WORDS]
+
+    @classmethod
+    def run_main(cls, b, context, main, function):
+        args, frame = pointer(b, context, "args"), pointer(b, context, "stack")
+        for index in range(len(function.params)):
+            b.store(b.load(b.gep(args, [i64(index)])), b.gep(frame, [i64(index)]))
+        trapped = b.call(main, [context, i64(1), frame], cconv="fastcc")
+        if function.result:
+            b.store(b.load(frame), field(b, context, "result"))
+        return b.select(trapped, get(b, context, "trap"), i64(0))
+
+    def begin(self, args) -> None:
+        [self.frame] = args
+        function = self.body.function
+        for index in range(len(function.params), len(function.slots)):
+            self.body.store(i64(0), self._word(index), "frame")
+
+    def _word(self, index):
+        return self.body.b.gep(self.frame, [i64(index)], inbounds=True)
+
+    def _operand(self, height):
+        return self._word(len(self.body.function.slots) + height)
+
+    def enter_block(self, stack) -> None:
+        self.height = stack.depth
+
+    def leave_block(self) -> None:
+        pass
+
+    def pop(self, type_):
+        self.height -= 1
+        word = self.body.load(self._operand(self.height), "frame")
+        return from_word(self.body.b, word, type_)
+
+    def push(self, value) -> None:
+        self.body.store(to_word(self.body.b, value), self._operand(self.height), "frame")
+        self.height += 1
+
+    def literal(self, value):
+        return to_word(self.body.b, Ssa.literal(self, value))
+
+    def from_word(self, word, _type):
+        return word  # what stands in a slot is a word already
+
+    def to_word(self, value):
+        return value
+
+    def get_local(self, index):
+        return self.body.load(self._word(index), "frame")
+
+    def set_local(self, index, value) -> None:
+        self.body.store(value, self._word(index), "frame")
+
+    def after_instruction(self) -> None:
+        """An empty assembler line that may touch any memory: without it LLVM would forward stores
+        to loads and so put the operands into registers after all."""
+        self.body.b.asm(ir.FunctionType(VOID, []), "", "~{memory}", [], True)
+
+    def pop_args(self, count):
+        self.height -= count
+        return [self._operand(self.height)]
+
+    def call(self, callee, depth, args):
+        return self.body.b.call(callee, [self.body.context, depth, *args], cconv="fastcc"), None
+
+    def push_result(self, _value) -> None:
+        self.height += 1  # the callee has put it there
+
+    def finish(self, trapped: int, value=None):
+        b = self.body.b
+        if value is not None:
+            self.body.store(to_word(b, value), self._word(0), "frame")
+        b.ret(ir.Constant(I1, trapped))

@@ -1,0 +1,378 @@
+"""No dispatch: the program as straight machine code, each VM function an LLVM function.
+
+A function returns 1 in its last word if it trapped. The trapping function notes the trap in the
+context, and each caller adds the site of its call on the way out: a call chain costs nothing
+until it is needed.
+"""
+
+from bisect import bisect_right
+from collections import Counter
+from contextlib import contextmanager
+
+from llvmlite import ir
+
+from vmlab.isa import Flow, Trap
+from vmlab.kernels.callgraph import CallGraph, stack_words
+from vmlab.kernels.context import MACHINE_STACK
+from vmlab.kernels.emitter import Emitter
+from vmlab.kernels.entry import emit_enter, emit_run, stack_pointer
+from vmlab.kernels.executable import CompiledExecutable
+from vmlab.kernels.native import compile_ir
+from vmlab.kernels.operands import Memory, Ssa
+from vmlab.kernels.semantics import SEMANTICS
+from vmlab.kernels.values import I64, WORDS, i64, llvm_type
+from vmlab.outcome import Place
+
+# A recursive function is compiled with its own recursion inlined, up to this many VM instructions
+# and levels. GCC does the like; LLVM's inliner leaves recursion alone.
+SELF_INLINING = 256
+MAX_LEVEL = 4
+
+
+def inlined(program, counting):
+    return StraightExecutable("inlined", program, Ssa, counting)
+
+
+def template(program, counting):
+    return StraightExecutable("template", program, Memory, counting)
+
+
+class StraightExecutable(CompiledExecutable):
+    def __init__(self, engine, program, storage, counting):
+        graph = CallGraph.of(program)
+
+        def make_ir():
+            return str(ProgramEmitter(engine, program, graph, storage, counting).module)
+
+        super().__init__(program, counting, compile_ir(make_ir, "enter"), make_ir)
+        self._stack_words = (
+            (lambda max_depth: stack_words(program, graph, max_depth))
+            if storage is Memory
+            else (lambda _: 0)
+        )
+
+    def stack_words(self, max_depth):
+        return self._stack_words(max_depth)
+
+    def trace_words(self, max_depth):
+        return max_depth
+
+    def call_chain(self):
+        first = self.program.first_site
+        chain = []
+        for site in self.memory.trace.words[: self.context.trace_used]:
+            function = bisect_right(first, site) - 1
+            chain.append(Place(function, site - first[function]))
+        return tuple(chain)
+
+
+class ProgramEmitter:
+    """Emits a module for a whole program. `module` is the result."""
+
+    def __init__(self, engine, program, graph, storage, counting):
+        self.program = program
+        self.graph = graph
+        self.storage = storage
+        self.counting = counting
+        self.module = ir.Module(engine)
+        indices = range(len(program.functions))
+        self.levels = [self._self_inlining_levels(index) for index in indices]
+        self.functions = [self._declare(index, "") for index in indices]
+        for index in indices:
+            self._emit(index)
+        emit_run(self.module, self._emit_main)
+        emit_enter(self.module)
+
+    def _self_inlining_levels(self, index):
+        cycle = self.graph.cycle[index]
+        if cycle is None or self.counting or not self.storage.self_inlining:
+            return 0
+        copies, size, level = Counter({index: 1}), 0, -1
+        while level < MAX_LEVEL:
+            size += sum(n * len(self.program.functions[f].code) for f, n in copies.items())
+            if size > SELF_INLINING:
+                break
+            level += 1
+            inner = Counter()
+            for function, count in copies.items():
+                for callee, calls in self.graph.calls[function].items():
+                    if self.graph.cycle[callee] == cycle:
+                        inner[callee] += count * calls
+            copies = inner
+        return max(level, 0)
+
+    def _declare(self, index, suffix):
+        function = self.program.functions[index]
+        reply, params = self.storage.signature(function)
+        declared = ir.Function(
+            self.module,
+            ir.FunctionType(reply, [WORDS, I64, *params]),
+            name=f"vm.{function.name}{suffix}",
+        )
+        declared.linkage = "internal"
+        declared.calling_convention = "fastcc"
+        declared.attributes.add("nounwind")
+        # A jump table would be an indirect jump that is not dispatch.
+        set.add(declared.attributes, '"no-jump-tables"="true"')
+        return declared
+
+    def _emit(self, index):
+        levels = self.levels[index]
+        exact = None
+        if levels:
+            # Where the levels could run into a limit, every call has to be looked at by itself.
+            exact = self._declare(index, ".exact")
+            FunctionEmitter(self, index, exact, levels=0).emit_function(None)
+        FunctionEmitter(self, index, self.functions[index], levels).emit_function(exact)
+
+    def _emit_main(self, b, context):
+        main = self.program.main_index
+        return self.storage.run_main(b, context, self.functions[main], self.program.functions[main])
+
+
+class FunctionEmitter(Emitter):
+    """Emits one VM function: as an LLVM function of its own, or inline where `parent` calls it."""
+
+    def __init__(self, unit, index, llvm_function, levels, parent=None):
+        self.unit = unit
+        self.index = index
+        self.function = unit.program.functions[index]
+        self.map = unit.program.stack_maps[index]
+        self.llvm_function = llvm_function
+        self.levels = levels  # how many calls deep this one may inline its own recursion
+        self.parent = parent
+        self.storage = unit.storage(self)
+        self.at = 0  # the instruction being emitted
+        self._raise = self._unwind = None
+        if parent is None:
+            b = ir.IRBuilder(llvm_function.append_basic_block("entry"))
+            context, self.depth, *self.args = llvm_function.args
+            super().__init__(b, context, None)
+        else:
+            super().__init__(parent.b, parent.context, parent.heap)
+            self.depth = parent.inner_depth()
+            self.call_site = parent.site
+
+    @property
+    def site(self):
+        return self.unit.program.first_site[self.index] + self.at
+
+    def inner_depth(self):
+        return self.b.add(self.depth, i64(1))
+
+    def alloca(self, type_, name):
+        with self.b.goto_entry_block():
+            return self.b.alloca(type_, name=name)
+
+    # The function as a whole
+
+    def emit_function(self, exact):
+        self._check_depth(exact)
+        self.heap = self.pointer("heap")
+        self.storage.begin(self.args)
+        self._emit_blocks()
+
+    def emit_inline(self, args):
+        """Emit the body here. Afterwards the builder stands where the call returns; the result,
+        or None, is the reply."""
+        result = self.function.result
+        self.reply = self.alloca(llvm_type(result), "result") if result else None
+        self.returned = self.b.append_basic_block("returned")
+        self.storage.begin(args)
+        self._emit_blocks()
+        self.b.position_at_end(self.returned)
+        return self.b.load(self.reply) if result else None
+
+    def _check_depth(self, exact):
+        b = self.b
+        recursive = self.unit.graph.cycle[self.index] is not None
+        # Recursion has its safepoint here: stopping lowers the limit.
+        limit = self.get_shared("depth_limit") if recursive else self.get("depth_limit")
+        deepest = b.add(self.depth, i64(self.levels))
+        with self.unlikely(b.icmp_signed(">", deepest, limit)):
+            if exact is not None:
+                arguments = self.llvm_function.args
+                b.ret(b.call(exact, arguments, cconv="fastcc", tail="tail"))
+            else:
+                self.put("trap", self.refusal())
+                self.storage.finish(trapped=1)
+        if recursive:
+            low = b.icmp_unsigned("<", stack_pointer(b), self.get("native_limit"))
+            with self.unlikely(low):
+                self.put("trap", i64(MACHINE_STACK))
+                self.storage.finish(trapped=1)
+
+    # Basic blocks
+
+    def _emit_blocks(self):
+        code, reachable = self.function.code, self.map.reachable
+        leaders = {0}
+        for i, instruction in enumerate(code):
+            if instruction.opcode.flow in (Flow.JUMP, Flow.BRANCH):
+                leaders |= {instruction.target, i + 1}
+        starts = sorted(i for i in leaders if i < len(code) and reachable[i])
+        self.blocks = {i: self.b.append_basic_block(f"{self.function.name}.{i}") for i in starts}
+        self.b.branch(self.blocks[0])
+        for start in starts:
+            self._emit_block(start)
+
+    def _emit_block(self, start):
+        code = self.function.code
+        self.b.position_at_end(self.blocks[start])
+        self.storage.enter_block(self.map.before[start])
+        charged = start
+        at = start
+        while True:
+            self.at = at
+            if self.unit.counting and at == charged:
+                charged = self._charge(at)
+            self._emit_instruction(code[at], self.map.variants[at])
+            at += 1
+            if self.b.block.is_terminated:
+                return
+            if at in self.blocks:
+                self.storage.leave_block()
+                self.b.branch(self.blocks[at])
+                return
+
+    def _charge(self, at):
+        """Count the instructions up to the first that can trap or jump, or up to the block's end.
+        If the fuel ends among them, nothing that can be seen has happened yet: trap right there.
+        Returns the instruction behind them."""
+        code, end = self.function.code, at
+        while True:
+            opcode = code[end].opcode
+            end += 1
+            if opcode.traps or opcode.flow is not Flow.NEXT or end in self.blocks:
+                break
+        b = self.b
+        fuel = self.get("fuel")
+        with self.unlikely(b.icmp_signed("<", fuel, i64(end - at))):
+            self.put("fuel", i64(0))
+            b.branch(self.trap_block(Trap.OUT_OF_FUEL, b.add(i64(self.site), fuel)))
+        self.put("fuel", b.sub(fuel, i64(end - at)))
+        return end
+
+    # Instructions
+
+    def _emit_instruction(self, instruction, variant):
+        flow = instruction.opcode.flow
+        if flow is Flow.CALL:
+            self._call(instruction.target)
+        elif flow is Flow.RETURN:
+            self._return()
+        else:
+            pops = [self.storage.pop(type_) for type_ in reversed(variant.effect.pops)]
+            pushes = SEMANTICS[variant.name](self, *reversed(pops))
+            if isinstance(pushes, tuple):
+                for value in pushes:
+                    self.storage.push(value)
+            elif pushes is not None:
+                self.storage.push(pushes)
+        if not self.b.block.is_terminated:
+            self.storage.after_instruction()
+
+    def _call(self, target):
+        storage = self.storage
+        callee = self.unit.program.functions[target]
+        args = storage.pop_args(len(callee.params))
+        cycle = self.unit.graph.cycle
+        if self.levels and cycle[target] is not None and cycle[target] == cycle[self.index]:
+            inner = FunctionEmitter(self.unit, target, self.llvm_function, self.levels - 1, self)
+            result = inner.emit_inline(args)
+        else:
+            trapped, result = storage.call(self.unit.functions[target], self.inner_depth(), args)
+            self.leave_if(trapped, self._unwind_block(i64(self.site)))
+        if callee.result:
+            storage.push_result(result)
+
+    def _return(self):
+        value = self.storage.pop(self.function.result) if self.function.result else None
+        if self.parent is None:
+            self.storage.finish(0, value)
+        else:
+            if value is not None:
+                self.b.store(value, self.reply)
+            self.b.branch(self.returned)
+
+    # What semantics functions ask for
+
+    def _operand(self):
+        return self.function.code[self.at].operand
+
+    def literal(self):
+        return self.storage.literal(self._operand())
+
+    def get_local(self):
+        return self.storage.get_local(self._operand())
+
+    def set_local(self, value):
+        self.storage.set_local(self._operand(), value)
+
+    def _global(self):
+        words = self.pointer("globals")
+        return self.b.gep(words, [i64(self._operand())], inbounds=True)
+
+    def get_global(self):
+        variable = self.unit.program.globals[self._operand()]
+        return self.storage.from_word(self.load(self._global(), "global"), variable.type)
+
+    def set_global(self, value):
+        self.store(self.storage.to_word(value), self._global(), "global")
+
+    def jump(self):
+        self._before_jump(None)
+        self.b.branch(self.blocks[self._operand()])
+
+    def jump_if(self, condition):
+        self._before_jump(condition)
+        self.b.cbranch(condition, self.blocks[self._operand()], self.blocks[self.at + 1])
+
+    def _before_jump(self, condition):
+        if self._operand() <= self.at:
+            self.safepoint()
+            if self.unit.counting:
+                taken = i64(1) if condition is None else self.b.zext(condition, I64)
+                self.put("back_edges", self.b.add(self.get("back_edges"), taken))
+        self.storage.after_instruction()
+        self.storage.leave_block()
+
+    # Traps
+
+    def trap_block(self, trap, site=None):
+        if self._raise is None:
+            block = self.b.append_basic_block("raise")
+            with self._emitting_in(block) as b:
+                code, place = b.phi(I64), b.phi(I64)
+                self.put("trap", code)
+                b.branch(self._unwind_block(place))
+            self._raise = block, code, place
+        block, code, place = self._raise
+        code.add_incoming(i64(trap.code), self.b.block)
+        place.add_incoming(i64(self.site) if site is None else site, self.b.block)
+        return block
+
+    def _unwind_block(self, site):
+        """Where to go from the current block for a trap to leave this function at `site`."""
+        if self._unwind is None:
+            block = self.b.append_basic_block("unwind")
+            with self._emitting_in(block) as b:
+                place = b.phi(I64)
+                used = self.get("trace_used")
+                self.store(place, b.gep(self.pointer("trace"), [used], inbounds=True), "trace")
+                self.put("trace_used", b.add(used, i64(1)))
+                if self.parent is None:
+                    self.storage.finish(trapped=1)
+                else:
+                    with self.parent._emitting_in(block):
+                        b.branch(self.parent._unwind_block(i64(self.call_site)))
+            self._unwind = block, place
+        block, place = self._unwind
+        place.add_incoming(site, self.b.block)
+        return block
+
+    @contextmanager
+    def _emitting_in(self, block):
+        here, self.b = self.b, ir.IRBuilder(block)
+        yield self.b
+        self.b = here
