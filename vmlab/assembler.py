@@ -103,11 +103,13 @@ class _Assembler:
         self._comparisons = 0
 
     def program(self) -> Program:
+        last = None
         for line in syntax.read_lines(self._source):
             self._read(line)
-        if self._draft is not None:
-            lines = self._source.lines
-            self._end_missing(Span(len(lines), len(lines[-1]) + 1), "the end of the file")
+            last = line.tokens[-1] if line.tokens else last
+        if self._draft is not None and last is not None:
+            end = Span(last.line, last.column + len(last.text))
+            self._end_missing(end, "the end of the file")
         functions = tuple(self._function(draft) for draft in self._drafts)
         self._draft = None
         self._check_main()
@@ -193,20 +195,20 @@ class _Assembler:
 
     def _read_op(self, line: Line, op: syntax.Op) -> None:
         draft = self._draft
-        name = op.name.text
+        name = op.tokens[0].text
         known = name in OPCODES or name in RESERVED_OPCODES
         if not known and line.error is None and self._respell(line, op):
             self._read(line)
         elif draft is not None:
             draft.ops.append(op if line.error is None else None)
-            if line.error is not None and not op.operands:
+            if line.error is not None and len(op.tokens) == 1:
                 draft.labels_complete = False  # it may have been meant as a label
         elif known:
-            self._outside(op.name, f"the instruction {quote(name)}")
+            self._outside(op.tokens[0], f"the instruction {quote(name)}")
         elif line.error is None and not self._astray:
             self._error(
                 "unknown-directive",
-                op.name.span,
+                op.tokens[0].span,
                 f"there is no directive {quote(name)}",
                 expected="'func', 'global' or 'expect'",
             )
@@ -214,8 +216,9 @@ class _Assembler:
 
     def _respell(self, line: Line, op: syntax.Op) -> bool:
         """If this is likely a misspelt directive, report it, and read the line as that one."""
-        name = op.name.text
-        following = [token.text for token in op.operands[1:2]]
+        word = op.tokens[0]
+        name = word.text
+        following = [token.text for token in op.tokens[2:3]]
         likely = closest(name, [*syntax.DIRECTIVES, *(OPCODES if self._draft else ())])
         if likely not in syntax.DIRECTIVES:
             inside = "local" if self._draft else "global"
@@ -224,8 +227,8 @@ class _Assembler:
             return False
         hint = f"did you mean '{likely}'?"
         message = f"there is no directive {quote(name)}"
-        line.error = Diagnostic("unknown-directive", op.name.span, message, hint=hint)
-        line.tokens[0] = op.name._replace(text=likely)
+        line.error = Diagnostic("unknown-directive", word.span, message, hint=hint)
+        line.tokens[0] = word._replace(text=likely)
         syntax.read_statement(line)
         return True
 
@@ -466,14 +469,14 @@ class _Assembler:
 
     def _instruction(self, op: syntax.Op, draft: _Draft) -> Instruction | None:
         """The instruction with its operand resolved, or None after an error."""
-        opcode = OPCODES.get(op.name.text)
+        name, *operands = op.tokens
+        opcode = OPCODES.get(name.text)
         if opcode is None:
-            self._unknown_instruction(op.name, draft)
+            self._unknown_instruction(name, draft)
             return None
-        operands = op.operands
         if opcode.operand is None:
             if not operands:
-                return Instruction(opcode, None, op.name.span)
+                return Instruction(opcode, None, name.span)
             self._error(
                 "unexpected-operand",
                 operands[0].span,
@@ -484,7 +487,7 @@ class _Assembler:
         if not operands:
             self._error(
                 "missing-operand",
-                op.name.span,
+                name.span,
                 f"'{opcode.name}' needs {_OPERANDS[opcode.operand]} behind it",
             )
             return None
@@ -499,7 +502,7 @@ class _Assembler:
             return None
         token = operands[0]
         operand = self._operand(opcode, token, draft)
-        return None if operand is None else Instruction(opcode, operand, op.name.span, token.span)
+        return None if operand is None else Instruction(opcode, operand, name.span, token.span)
 
     def _operand(self, opcode: Opcode, token: Token, draft: _Draft) -> Number | Type | None:
         kind = opcode.operand

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,7 +36,8 @@ class Source:
 
     @property
     def lines(self) -> list[str]:
-        return self.text.splitlines()
+        """Without their ends. Unlike `str.splitlines`, a line ends only where editors say so."""
+        return re.split(r"\r\n|\n|\r", self.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,11 +17,11 @@ from vmlab.diagnostics import Diagnostic, Kind, quote
 from vmlab.isa import INT_MAX, INT_MIN
 from vmlab.program import Number, Source, Span
 
-_KINDS = ("", "type", "word", "number", "string", "mark", "comment", "stray")
+_KINDS = ("", "word", "type", "number", "string", "mark", "comment", "stray")
 _TOKEN = re.compile(
     r"""[ \t]*(?:
-      ([A-Za-z_][A-Za-z0-9_]*\[[A-Za-z0-9_]*\])
-    | ([A-Za-z_][A-Za-z0-9_]*)
+      ([A-Za-z_][A-Za-z0-9_]*+(?!\[[A-Za-z0-9_]*\]))
+    | ([A-Za-z_][A-Za-z0-9_]*\[[A-Za-z0-9_]*\])
     | ([-+]?(?:\.?[0-9](?:[eE][-+]|[A-Za-z0-9_.])*|(?:inf|nan)\b))
     | ("[^"]*")
     | (->|[(),:=])
@@ -247,10 +247,9 @@ class Label:
 
 @dataclass(slots=True)
 class Op:
-    """An instruction with whatever stands behind its name."""
+    """An instruction: its name and whatever stands behind."""
 
-    name: Token
-    operands: Sequence[Token]
+    tokens: Sequence[Token]
 
 
 Statement = Func | Global | Local | Expect | End | Label | Op
@@ -271,20 +270,18 @@ class Line:
 
     number: int
     tokens: list[Token]
-    comment: str | None
+    comment: Token | None
     statement: Statement | None = None
     error: Diagnostic | None = None
 
 
-def read_lines(source: Source) -> list[Line]:
-    """All lines of a source with their statements."""
-    lines = []
+def read_lines(source: Source) -> Iterator[Line]:
+    """The lines of a source with their statements."""
     for number, text in enumerate(source.lines, 1):
         line = _tokenize(number, text)
         if line.tokens:
             read_statement(line)
-        lines.append(line)
-    return lines
+        yield line
 
 
 def _tokenize(number: int, text: str) -> Line:
@@ -296,7 +293,7 @@ def _tokenize(number: int, text: str) -> Line:
         if index < 6:
             tokens.append(token)
         elif index == 6:
-            return Line(number, tokens, token.text)
+            return Line(number, tokens, token)
         else:
             # What follows a character that has no business here cannot be trusted.
             return Line(number, tokens, None, error=_stray(token, text))
@@ -334,7 +331,7 @@ def read_statement(line: Line) -> None:
     first = tokens[0]
     labelled = len(tokens) > 1 and tokens[1].text == ":"
     if first.kind == "word" and first.text not in DIRECTIVES and not labelled:
-        line.statement = Op(first, tokens[1:])
+        line.statement = Op(tokens)
         return
     cursor = Cursor(tokens)
     try:

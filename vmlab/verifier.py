@@ -116,39 +116,26 @@ _Words = tuple[str, ...]
 
 
 class _Steps:
-    """How each instruction changes each stack: worked out once, then looked up."""
+    """How each instruction changes a stack."""
 
     def __init__(self, program: Program) -> None:
         self.empty = Stack()
         # The stack after an error: it may hold anything, and nothing more is blamed on it.
         self.unknown = Stack()
         self._program = program
-        self._known: dict[tuple[Stack, Opcode, _Bound], tuple[Variant, Stack] | None] = {}
         self._effects: dict[tuple[Opcode, _Bound], list[tuple[Variant, _Words, _Words]]] = {}
-
-    def step(self, stack: Stack, opcode: Opcode, bound: _Bound) -> tuple[Variant, Stack] | None:
-        """The variant that applies and the stack after it; None if none applies."""
-        key = (stack, opcode, bound)
-        try:
-            return self._known[key]
-        except KeyError:
-            found = self._known[key] = self._step(stack, opcode, bound)
-            return found
 
     def effects(self, opcode: Opcode, bound: _Bound) -> list[tuple[Variant, _Words, _Words]]:
         """The instruction's variants with what they pop and push: types, and the letters that
         stand for any type."""
         key = (opcode, bound)
-        if key not in self._effects:
-            self._effects[key] = [
-                (
-                    variant,
-                    self._types(variant.effect.pops, bound),
-                    self._types(variant.effect.pushes, bound),
-                )
-                for variant in opcode.variants
+        effects = self._effects.get(key)
+        if effects is None:
+            effects = self._effects[key] = [
+                (v, self._types(v.effect.pops, bound), self._types(v.effect.pushes, bound))
+                for v in opcode.variants
             ]
-        return self._effects[key]
+        return effects
 
     def _types(self, words: _Words, bound: _Bound) -> _Words:
         types: list[str] = []
@@ -169,18 +156,18 @@ class _Steps:
                 types.append(word if word in _LETTERS else Type(word))
         return tuple(types)
 
-    def _step(self, stack: Stack, opcode: Opcode, bound: _Bound) -> tuple[Variant, Stack] | None:
-        steps = []
+    def step(self, stack: Stack, opcode: Opcode, bound: _Bound) -> tuple[Variant, Stack] | None:
+        """The variant that applies and the stack after it; None if none applies."""
+        found = None
         for variant, pops, pushes in self.effects(opcode, bound):
             after = self._after(stack, pops, pushes)
-            if after is not None:
-                steps.append((variant, after))
-        if not steps:
-            return None
-        # Only a stack that may hold anything leaves a choice.
-        if any(after is not steps[0][1] for _, after in steps):
-            return steps[0][0], self.unknown
-        return steps[0]
+            if after is None:
+                continue
+            if stack.bottom is self.empty:
+                return variant, after
+            # A stack that may hold anything leaves a choice.
+            found = (variant, after if found is None or found[1] is after else self.unknown)
+        return found
 
     def _after(self, stack: Stack, pops: _Words, pushes: _Words) -> Stack | None:
         letters: dict[str, Type] = {}
