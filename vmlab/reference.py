@@ -199,7 +199,7 @@ class Reference(Executable):
         variables = [_first_value(variable) for variable in self._program.globals]
         output: list[Number] = []
         self._output = output
-        heap_bytes = executed = 0
+        heap_bytes = executed = back_edges = 0
         result = trap = None
 
         stack: list[Value] = []  # the operands of all frames
@@ -225,8 +225,10 @@ class Reference(Executable):
                     case "jmp" | "jz" | "jnz":
                         taken = name == "jmp" or (pop() == 0) == (name == "jz")
                         if taken:
-                            if operand <= at and self._interrupted:
-                                raise Trapped(Trap.INTERRUPTED)
+                            if operand <= at:
+                                if self._interrupted:
+                                    raise Trapped(Trap.INTERRUPTED)
+                                back_edges += 1
                             at = operand
                             continue
                     case "aload":
@@ -283,6 +285,7 @@ class Reference(Executable):
             trap = TrapReport(trapped.trap, chain)
         else:
             result = stack.pop() if self._program.main.result else None
+        self.back_edges = back_edges if self._counting else None
         return Outcome(result, tuple(output), trap, executed if self._counting else None)
 
 
