@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vmlab import syntax
-from vmlab.diagnostics import Diagnostic, Kind, Note, ProgramError, a, closest, counted, quote
+from vmlab.diagnostics import (
+    Diagnostic,
+    Kind,
+    Note,
+    ProgramError,
+    a,
+    closest,
+    counted,
+    either,
+    quote,
+)
 from vmlab.isa import (
     OPCODES,
     RESERVED_OPCODES,
@@ -101,6 +111,7 @@ class _Assembler:
         self._draft: _Draft | None = None  # the function that the lines are in
         self._astray = False  # that the lines are outside of any function has been reported
         self._comparisons = 0
+        self._elsewheres: dict[str, str] | None = None  # a function for each label
 
     def program(self) -> Program:
         last = None
@@ -139,12 +150,13 @@ class _Assembler:
         if self._draft is not None:
             self._draft.sound = False
 
-    def _suggest(self, name: str, candidates: Collection[str]) -> str | None:
-        """A hint at the name that was likely meant."""
+    def _closest(self, name: str, candidates: Collection[str]) -> str | None:
+        """The candidate that was likely meant."""
         self._comparisons += len(candidates)
-        if self._comparisons > _MOST_COMPARISONS:
-            return None
-        likely = closest(name, candidates)
+        return closest(name, candidates) if self._comparisons <= _MOST_COMPARISONS else None
+
+    def _suggest(self, name: str, candidates: Collection[str]) -> str | None:
+        likely = self._closest(name, candidates)
         return likely and f"did you mean '{likely}'?"
 
     # Reading, one line after the other: the structure is made, names are declared
@@ -219,7 +231,7 @@ class _Assembler:
         word = op.tokens[0]
         name = word.text
         following = [token.text for token in op.tokens[2:3]]
-        likely = closest(name, [*syntax.DIRECTIVES, *(OPCODES if self._draft else ())])
+        likely = self._closest(name, [*syntax.DIRECTIVES, *(OPCODES if self._draft else ())])
         if likely not in syntax.DIRECTIVES:
             inside = "local" if self._draft else "global"
             likely = {"(": "func", ":": inside}.get("".join(following))
@@ -247,7 +259,7 @@ class _Assembler:
         if draft is None:
             self._outside(name, f"the label {quote(name.text)}")
         elif name.text in draft.labels:
-            self._duplicate("duplicate-label", name, "label", draft.labels[name.text][1])
+            self._duplicate("duplicate-label", "label", name, draft.labels[name.text][1])
         else:
             draft.labels[name.text] = (len(draft.ops), name)
 
@@ -278,7 +290,7 @@ class _Assembler:
             self._functions_complete = False
         elif name.text in self._functions:
             first = self._drafts[self._functions[name.text]].name
-            self._duplicate("duplicate-function", name, "function", first)
+            self._duplicate("duplicate-function", "function", name, first)
         else:
             self._functions[name.text] = len(self._drafts)
         self._drafts.append(draft)
@@ -291,8 +303,8 @@ class _Assembler:
                 self._error(
                     "default-outside-main",
                     value.span,
-                    f"only the parameters of 'main' can have defaults, not {quote(name.text)}'s",
-                    hint="every call passes all arguments; remove the default",
+                    f"the parameters of {quote(name.text)} cannot have defaults",
+                    hint="remove it: a call passes all arguments; defaults are for 'main' alone",
                 )
         if func.result is not None:
             draft.result = self._type(func.result)
@@ -342,7 +354,8 @@ class _Assembler:
         if name.text in draft.slots:
             _, first, _ = draft.slots[name.text]
             kind: Kind = "duplicate-parameter" if what == "parameter" else "duplicate-local"
-            self._duplicate(kind, name, what, first)
+            declared_as = "parameter" if first.line == draft.name.line else "local"
+            self._duplicate(kind, declared_as, name, first)
             return None
         draft.slots[name.text] = (len(draft.slots), name, type_)
         if type_ is None:
@@ -374,18 +387,18 @@ class _Assembler:
         if type_ is not None and declaration.value is not None:
             value = self._value(declaration.value, type_, quote(name.text), name.span)
         if name.text in self._globals:
-            self._duplicate("duplicate-global", name, "global", self._globals[name.text][1])
+            self._duplicate("duplicate-global", "global", name, self._globals[name.text][1])
             return
         self._globals[name.text] = (len(self._globals), name, type_)
         self._variables.append(Variable(name.text, type_ or Type.INT, value, name.span))
 
-    def _duplicate(self, kind: Kind, name: Token, what: str, first: Token) -> None:
+    def _duplicate(self, kind: Kind, what: str, name: Token, first: Token) -> None:
         self._error(
             kind,
             name.span,
-            f"the {what} {quote(name.text)} has the name of another",
-            hint="rename one of them",
-            notes=[Note(f"the first {quote(name.text)} is declared here", first.span)],
+            f"there is already a {what} {quote(name.text)}",
+            hint="give one of them another name",
+            notes=[Note("the first is declared here", first.span)],
         )
 
     def _type(self, token: Token) -> Type | None:
@@ -397,7 +410,7 @@ class _Assembler:
             self._error(
                 "reserved-type",
                 token.span,
-                f"the type {quote(text)} is reserved for a later version",
+                f"the type {quote(text)} is reserved for coroutines, in a later version",
                 expected=_TYPE_NAMES,
             )
             return None
@@ -481,7 +494,9 @@ class _Assembler:
                 "unexpected-operand",
                 operands[0].span,
                 f"'{opcode.name}' takes no operand; it works on the stack",
-                hint=f"put the operands on the stack before '{opcode.name}'",
+                hint="there are no strings in a program, only numbers"
+                if operands[0].kind == "string"
+                else f"put its operands on the stack in the lines before '{opcode.name}'",
             )
             return None
         if not operands:
@@ -523,7 +538,11 @@ class _Assembler:
             )
             return None
         if token.kind != "word":
-            hint = f"use 'push {token.text}' to push a number" if syntax.is_number(token) else None
+            loads = kind in (Operand.LOCAL, Operand.GLOBAL) and opcode.effects[0].pushes
+            literal = syntax.is_number(token) and loads
+            hint = f"use 'push {token.text}' to push a number" if literal else None
+            if kind is Operand.LABEL:
+                hint = "a label is a line 'NAME:'; the jump goes to the instruction below it"
             self._wrong_operand(opcode, token, hint)
             return None
         name = token.text
@@ -575,6 +594,7 @@ class _Assembler:
             f"there is no {what} {quote(name)}{where}",
             hint=self._how_to_reach(name, draft, opcode)
             or self._suggest(name, known)
+            or self._elsewhere(name, opcode)
             or _DECLARE[kind].format(name=name, function=draft.name.text),
         )
 
@@ -593,13 +613,22 @@ class _Assembler:
             return f"{quote(name)} is an instruction: write it on a line of its own"
         return None
 
+    def _elsewhere(self, name: str, opcode: Opcode) -> str | None:
+        """A hint at another function's label of this name."""
+        if opcode.operand is not Operand.LABEL:
+            return None
+        if self._elsewheres is None:
+            self._elsewheres = {label: d.name.text for d in self._drafts for label in d.labels}
+        function = self._elsewheres.get(name)
+        return function and f"{quote(name)} is in {quote(function)}; jumps stay in their function"
+
     def _unknown_instruction(self, token: Token, draft: _Draft) -> None:
         name = token.text
         if name in RESERVED_OPCODES:
             self._error(
                 "reserved-instruction",
                 token.span,
-                f"the instruction '{name}' is reserved for a later version",
+                f"the instruction '{name}' is reserved for coroutines, in a later version",
             )
             return
         hint = self._suggest(name, OPCODES)
@@ -614,7 +643,7 @@ class _Assembler:
     def _check_main(self) -> None:
         if "main" in self._functions or not self._functions_complete:
             return
-        likely = closest("main", self._functions)
+        likely = self._closest("main", self._functions)
         notes = []
         if likely is not None:
             first = self._drafts[self._functions[likely]].name
@@ -703,7 +732,7 @@ class _Assembler:
                     "unknown-trap",
                     token.span,
                     f"there is no trap {quote(token.text)}",
-                    expected=" or ".join(_TRAPS),
+                    expected=either(_TRAPS),
                     hint=self._suggest(token.text, _TRAPS),
                 )
             return None, token.text, None
@@ -716,14 +745,14 @@ class _Assembler:
                     token.span,
                     f"no value is printed as {quote(word)}",
                     expected="the printed values, each in the form of 'print', one space between",
-                    hint=printed and f"write {printed}",
+                    hint=f"write {printed}" if printed else None,
                 )
                 break
         return None, None, text
 
 
 _TYPES = {str(type_): type_ for type_ in Type}
-_TYPE_NAMES = " or ".join(_TYPES)
+_TYPE_NAMES = either(list(_TYPES))
 _TRAPS = tuple(str(trap) for trap in Trap)
 
 _OPERANDS = {
@@ -737,9 +766,9 @@ _OPERANDS = {
 
 # How to bring a name into being, by the kind of diagnostic that misses it.
 _DECLARE = {
-    "unknown-local": "declare it at the top of {function}: 'local {name}: TYPE'",
+    "unknown-local": "declare it at the top of '{function}': 'local {name}: TYPE'",
     "unknown-global": "declare it outside of all functions: 'global {name}: TYPE'",
-    "unknown-label": "mark the place to go to with a line '{name}:' in {function}",
+    "unknown-label": "mark the place to go to with a line '{name}:' in '{function}'",
     "unknown-function": "define it: 'func {name}(PARAMETERS) -> TYPE'",
 }
 

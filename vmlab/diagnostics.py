@@ -175,6 +175,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
 
 
+def either(words: Sequence[str]) -> str:
+    """A choice in words: 'x, y or z'."""
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
 def a(noun: str) -> str:
     """The noun behind its article."""
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

@@ -409,7 +409,7 @@ def _repaired(text: str) -> str | None:
     """A hint at the number that was likely meant."""
     bare = text.lower().lstrip("+")
     underscored = re.sub("_+", "_", bare).strip("_").replace("_.", ".").replace("._", ".")
-    for candidate in (bare, f"{bare}0", bare.replace(".", "0.", 1), bare.lstrip("-"), underscored):
+    for candidate in (bare, underscored, f"{bare}0", bare.replace(".", "0.", 1), bare.lstrip("-")):
         if _INTEGER.fullmatch(candidate) or _FLOAT.fullmatch(candidate):
             return f"write {candidate}"
     return None

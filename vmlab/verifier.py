@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from vmlab.diagnostics import Diagnostic, Kind, Note, ProgramError, a, counted
+from vmlab.diagnostics import Diagnostic, Kind, Note, ProgramError, a, counted, either
 from vmlab.isa import MAX_FRAME_WORDS, Flow, Opcode, Operand, Type, Variant
 from vmlab.program import Function, Instruction, Program, Span, Variable
 
@@ -313,8 +313,9 @@ class _FunctionCheck:
             self._report_arguments(index, stack)
             return
         effects = self._steps.effects(opcode, bound)
-        expected = " or ".join(_any(pops) for _, pops, _ in effects)
-        need = len(effects[0][1])
+        wanted = [pops for _, pops, _ in effects]
+        expected = either([_any(pops) for pops in wanted])
+        need = len(wanted[0])
         if stack.bottom is self._steps.empty and stack.depth < need:
             self._report(
                 "stack-underflow",
@@ -345,7 +346,7 @@ class _FunctionCheck:
                 f"'{opcode.name}' does not work on these types",
                 expected=expected,
                 found=" ".join(operands),
-                hint=_operand_hint(effects, operands),
+                hint=_operand_hint(opcode, wanted, operands),
                 notes=producers,
             )
 
@@ -486,7 +487,7 @@ class _FunctionCheck:
         first = next((i for i, s in enumerate(self._before) if s and s.depth > most), 0)
         self._report(
             "frame-too-large",
-            self._function.span if most < 0 else self._code[first - 1].span,
+            self._function.span if most < 0 else self._code[self._origins[first]].span,
             f"'{self._function.name}' needs too large a frame: "
             f"{counted(len(self._slots), 'slot')} and {counted(self._max_depth(), 'operand')}",
             expected=f"at most {MAX_FRAME_WORDS} together",
@@ -514,12 +515,13 @@ class _FunctionCheck:
                 note = Note(f"the {types[position]} comes from here", instruction.span)
                 if note not in notes:
                     notes.append(note)
-        return notes
+        return notes[::-1]
 
 
-def _operand_hint(effects: list[tuple[Variant, _Words, _Words]], operands: _Words) -> str | None:
-    """What to do about operands (the top last) that no effect takes."""
-    wanted = [pops for _, pops, _ in effects]
+def _operand_hint(opcode: Opcode, wanted: list[_Words], operands: _Words) -> str | None:
+    """What to do about operands (the top last) that the instruction does not take."""
+    if opcode.flow is Flow.BRANCH and operands[-1] is Type.FLOAT:
+        return "compare it with something: a comparison of floats gives the int 0 or 1"
     if operands[::-1] in wanted and len(operands) == 2:
         return "the operands are in the wrong order; 'swap' exchanges them"
     if len(wanted) > 1 and set(operands) == {Type.INT, Type.FLOAT}:
