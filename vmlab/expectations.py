@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vmlab.engines import ENGINES
+from vmlab.engines import ENGINES, Executable
 from vmlab.isa import Trap
 from vmlab.outcome import Limits, Outcome, format_number
 from vmlab.program import Expectation, Program, Span
@@ -32,15 +33,25 @@ def check(program: Program, engine: str, limits: Limits | None = None) -> list[F
     interrupted is the last, and a failure. Raises `EngineUnavailable` where the engine cannot run
     this program."""
     executable = ENGINES[engine].build(program, counting=True)
-    failures = []
     with Supervisor() as supervisor:
-        for expectation in program.expectations:
-            outcome = supervisor.call(executable, expectation.args, limits or Limits()).outcome
-            expected, found = _expected(expectation), _found(expectation, outcome)
-            if expected != found:
-                failures.append(Failure(expectation, expected, found, outcome))
-            if outcome.trap is not None and outcome.trap.trap is Trap.INTERRUPTED:
-                break
+        return check_executable(supervisor, executable, program.expectations, limits or Limits())
+
+
+def check_executable(
+    supervisor: Supervisor,
+    executable: Executable,
+    expectations: Sequence[Expectation],
+    limits: Limits,
+) -> list[Failure]:
+    """Like `check`, for a program that has been built."""
+    failures = []
+    for expectation in expectations:
+        outcome = supervisor.call(executable, expectation.args, limits).outcome
+        expected, found = _expected(expectation), _found(expectation, outcome)
+        if expected != found:
+            failures.append(Failure(expectation, expected, found, outcome))
+        if outcome.trap is not None and outcome.trap.trap is Trap.INTERRUPTED:
+            break
     return failures
 
 
