@@ -12,7 +12,7 @@ from typing import NamedTuple
 from llvmlite import ir
 
 from vmlab.kernels.encoding import HANDLERS
-from vmlab.kernels.values import I64, WORDS
+from vmlab.kernels.values import I64, WORDS, keep_apart
 
 
 class Registers(NamedTuple):
@@ -67,6 +67,7 @@ class Threaded:
 
     def next(self, b, registers, context, heap) -> None:
         table = b.function.args[-1]
+        keep_apart(b)  # one jump a handler, also where it has a branch
         b.ret(self._jump(b, registers, context, heap, table, "musttail"))
 
     def _jump(self, b, registers, context, heap, table, tail):
@@ -83,28 +84,34 @@ class Switch:
         pointers = [WORDS] * len(Registers._fields)
         self._function = _function(module, "interpret", [*pointers, WORDS, WORDS])
         *initial, context, heap = self._function.args
-        entry = self._function.append_basic_block("entry")
-        dispatch = self._function.append_basic_block("dispatch")
-        nowhere = self._function.append_basic_block("nowhere")
+        entry, self._dispatch, nowhere = (
+            self._function.append_basic_block(name) for name in ("entry", "dispatch", "nowhere")
+        )
         ir.IRBuilder(nowhere).unreachable()
-        b = ir.IRBuilder(dispatch)
-        self._phis = Registers(*(b.phi(WORDS, name) for name in Registers._fields))
-        ir.IRBuilder(entry).branch(dispatch)
-        self._come_from(entry, initial)
-        switch = b.switch(b.load(self._phis.pc), nowhere)
-        self._dispatch = dispatch
+        b = ir.IRBuilder(self._dispatch)
+        self._registers = Registers(*(b.phi(WORDS, name) for name in Registers._fields))
+        self._opcode = b.phi(I64, "opcode")
+        # LLVM likes to copy a small dispatch into every handler, which would be `threaded`.
+        keep_apart(b)
+        switch = b.switch(self._opcode, nowhere)
+        self._come_from(ir.IRBuilder(entry), initial)
         for code, handler in enumerate(HANDLERS.values()):
+            self._handler = handler
             block = self._function.append_basic_block(f"op.{handler.name}")
             switch.add_case(ir.Constant(I64, code), block)
-            emit_handler(self, handler, ir.IRBuilder(block), self._phis, context, heap)
+            emit_handler(self, handler, ir.IRBuilder(block), self._registers, context, heap)
 
-    def _come_from(self, block, registers):
-        for phi, value in zip(self._phis, registers, strict=True):
-            phi.add_incoming(value, block)
+    def _come_from(self, b, registers):
+        self._opcode.add_incoming(b.load(registers[0]), b.block)
+        for phi, value in zip(self._registers, registers, strict=True):
+            phi.add_incoming(value, b.block)
+        b.branch(self._dispatch)
 
     def start(self, b, registers, context, heap):
         return b.call(self._function, [*registers, context, heap])
 
     def next(self, b, registers, _context, _heap) -> None:
-        self._come_from(b.block, registers)
-        b.branch(self._dispatch)
+        # Each handler keeps an end of its own: merged ends would hide from the CPU's predictor
+        # where the jump to the dispatch came from.
+        keep_apart(b, self._handler.name)
+        self._come_from(b, registers)

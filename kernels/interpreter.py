@@ -17,7 +17,7 @@ from vmlab.kernels.entry import copy_words, emit_enter, emit_run, field, get, po
 from vmlab.kernels.executable import CompiledExecutable
 from vmlab.kernels.native import compile_cached
 from vmlab.kernels.semantics import SEMANTICS
-from vmlab.kernels.values import I64, WORDS, from_word, i64, to_word
+from vmlab.kernels.values import I64, WORDS, from_word, i64, keep_apart, to_word
 
 
 def threaded(program, counting):
@@ -210,15 +210,29 @@ class HandlerEmitter(Emitter):
         self.store(value, self._global(), "global")
 
     def jump(self):
-        self.jump_if(ir.Constant(ir.IntType(1), 1))
+        self._count_back_edge()
+        self.next_pc = self._word_address(self._word(1))
 
     def jump_if(self, condition):
-        # A select, not a branch: the handler has one jump, the dispatch.
-        if self.handler.backward and self.counting:
-            taken = self.b.zext(condition, I64)
-            self.put("back_edges", self.b.add(self.get("back_edges"), taken))
+        """A branch, so that the CPU predicts it: as a select, the address of every instruction to
+        come would wait for the condition. Both ways meet again before the one dispatch."""
+        b = self.b
+        taken, joined = b.append_basic_block("taken"), b.append_basic_block("joined")
+        here, following = b.block, self.next_pc
+        b.cbranch(condition, taken, joined)
+        b.position_at_end(taken)
+        self._count_back_edge()
         target = self._word_address(self._word(1))
-        self.next_pc = self.b.select(condition, target, self.next_pc)
+        keep_apart(b)
+        b.branch(joined)
+        b.position_at_end(joined)
+        self.next_pc = b.phi(WORDS)
+        self.next_pc.add_incoming(following, here)
+        self.next_pc.add_incoming(target, taken)
+
+    def _count_back_edge(self):
+        if self.counting and self.handler.backward:
+            self.put("back_edges", self.b.add(self.get("back_edges"), i64(1)))
 
     # Traps
 

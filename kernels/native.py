@@ -23,18 +23,25 @@ ENTER = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
 _numbers = itertools.count()
 
 
+# How code refers to other code. Near: calls go straight to their target. Far: a jump table holds
+# addresses, so that a `switch` is one instruction, but every call goes through a register.
+NEAR = ("pic", "small")
+FAR = ("static", "large")
+
+
 @functools.cache
-def target_machine() -> llvm.TargetMachine:
-    """This CPU. Position-independent code in the small model: LLVM's default for a JIT would turn
-    every call and every jump table into an indirect jump through a 64-bit address."""
+def target_machine(model=NEAR) -> llvm.TargetMachine:
+    """This CPU, and everything it has."""
+    reloc, codemodel = model
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()  # for inline assembly
     return llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(),
         features=llvm.get_host_cpu_features().flatten(),
         opt=3,
-        reloc="pic",
-        codemodel="small",
+        reloc=reloc,
+        codemodel=codemodel,
     )
 
 
@@ -57,6 +64,7 @@ class Unit:
 
 def optimise(ir_text: str) -> llvm.ModuleRef:
     module = llvm.parse_assembly(ir_text)
+    module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = True
     options.slp_vectorization = True
@@ -96,7 +104,8 @@ def compile_cached(name: str, make_ir, symbol: str) -> Unit:
     kept = _read(path)
     if kept is None:
         module = optimise(make_ir())
-        kept = target_machine().emit_object(module), target_machine().emit_assembly(module)
+        machine = target_machine(FAR)
+        kept = machine.emit_object(module), machine.emit_assembly(module)
         _write(path, *kept)
         from_cache = False
     else:

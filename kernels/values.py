@@ -6,6 +6,7 @@ index 0 is an array without elements, so that zeroed memory holds valid values o
 """
 
 from llvmlite import ir
+from llvmlite.ir.instructions import InlineAsm
 
 I1, I8, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 F64 = ir.DoubleType()
@@ -28,3 +29,10 @@ def from_word(builder: ir.IRBuilder, word: ir.Value, type_: str) -> ir.Value:
 
 def to_word(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
     return builder.bitcast(value, I64)
+
+
+def keep_apart(b: ir.IRBuilder, comment: str = "") -> None:
+    """An assembler line that makes no instruction, but that LLVM must not copy, nor merge with one
+    of another comment: it keeps a block what it is."""
+    line = InlineAsm(ir.FunctionType(VOID, []), f"# {comment}", "", side_effect=True)
+    b.call(line, [], attrs=("convergent",))

@@ -285,7 +285,6 @@ class _Assembler:
 
     def _read_func(self, line: Line, func: syntax.Func) -> None:
         name = func.name or line.tokens[0]
-        draft = self._draft = _Draft(name, sound=line.error is None)
         if func.name is None:
             self._functions_complete = False
         elif name.text in self._functions:
@@ -293,6 +292,8 @@ class _Assembler:
             self._duplicate("duplicate-function", "function", name, first)
         else:
             self._functions[name.text] = len(self._drafts)
+        well_formed = line.error is None
+        draft = self._draft = _Draft(name, sound=well_formed, locals_complete=well_formed)
         self._drafts.append(draft)
         for declaration in func.params:
             variable = self._declare(declaration, "parameter")
