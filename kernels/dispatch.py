@@ -94,24 +94,24 @@ class Switch:
         # LLVM likes to copy a small dispatch into every handler, which would be `threaded`.
         keep_apart(b)
         switch = b.switch(self._opcode, nowhere)
-        self._come_from(ir.IRBuilder(entry), initial)
+        self._come_from(ir.IRBuilder(entry), initial, "entry")
         for code, handler in enumerate(HANDLERS.values()):
             self._handler = handler
             block = self._function.append_basic_block(f"op.{handler.name}")
             switch.add_case(ir.Constant(I64, code), block)
             emit_handler(self, handler, ir.IRBuilder(block), self._registers, context, heap)
 
-    def _come_from(self, b, registers):
+    def _come_from(self, b, registers, name):
         self._opcode.add_incoming(b.load(registers[0]), b.block)
         for phi, value in zip(self._registers, registers, strict=True):
             phi.add_incoming(value, b.block)
+        # Each handler keeps an end of its own: merged ends would hide from the CPU's predictor
+        # where the jump to the dispatch came from.
+        keep_apart(b, name)
         b.branch(self._dispatch)
 
     def start(self, b, registers, context, heap):
         return b.call(self._function, [*registers, context, heap])
 
     def next(self, b, registers, _context, _heap) -> None:
-        # Each handler keeps an end of its own: merged ends would hide from the CPU's predictor
-        # where the jump to the dispatch came from.
-        keep_apart(b, self._handler.name)
-        self._come_from(b, registers)
+        self._come_from(b, registers, self._handler.name)

@@ -495,18 +495,17 @@ class _FunctionCheck:
         )
 
     def _producers(self, index: int, positions: Iterable[int]) -> list[Note]:
-        """Notes on where the values at these positions (0 is the bottom) were made: the last
-        instructions on the straight way here that could have."""
+        """Notes on where the values at these positions (0 is the bottom) were made, on the path
+        that came here first."""
         stack = self._before[index]
         assert stack is not None
         types = dict(zip(range(stack.depth - 1, -1, -1), islice(stack, _SHOWN), strict=False))
         wanted = {p for p in positions if p in types}
         notes: list[Note] = []
-        while wanted and index > 0 and self._origins[index] == index - 1:
-            index -= 1
+        for _ in range(_SEARCHED):
+            index = self._origins[index]
             before = self._before[index]
-            assert before is not None
-            if before.bottom is not stack.bottom:
+            if not wanted or index < 0 or before is None or before.bottom is not stack.bottom:
                 break
             instruction = self._code[index]
             _, pops, _ = self._steps.effects(instruction.opcode, self._bound(index))[0]
