@@ -1,0 +1,117 @@
+"""Engines that take no time: what they answer, and how long they say it took, is scripted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from unittest.mock import patch
+
+from vmlab.assembler import assemble
+from vmlab.engines import ENGINES, Engine, EngineUnavailable, Executable, Sample
+from vmlab.isa import Trap
+from vmlab.outcome import Limits, Outcome, Place, TrapReport
+from vmlab.program import Number, Program
+
+PROGRAM = assemble(
+    """
+func main(n: int = 3) -> int
+    load n
+    push 1
+    add
+    ret
+end
+
+expect main(3) -> 4
+""",
+    "four.vm",
+)
+
+FOUR = Outcome(4, (), None, 4)
+
+
+def trapped(trap: Trap, *chain: tuple[int, int], output: tuple[Number, ...] = ()) -> Outcome:
+    return Outcome(None, output, TrapReport(trap, tuple(Place(*place) for place in chain)), 4)
+
+
+@dataclass
+class Script:
+    """What one engine does.
+
+    nanoseconds  of a run: a number, or what to call for it
+    outcome      of a run, as a counting one reports it: an Outcome, or what to call for it with
+                 the arguments
+    timed        that of a run that does not count, if it is another
+    endless      runs until it is interrupted
+    """
+
+    nanoseconds: float | Callable[[], float] = 1_000_000
+    outcome: Outcome | Callable[[Sequence[Number]], Outcome] = FOUR
+    timed: Outcome | None = None
+    compile_seconds: float = 0.0
+    from_cache: bool = False
+    back_edges: int | None = None
+    ir: str | None = None
+    assembly: str | None = None
+    unavailable: str | None = None
+    unavailable_when_called: str | None = None
+    endless: bool = False
+    calls: list[tuple[bool, int, Limits]] = field(default_factory=list)
+
+
+class Fake(Executable):
+    def __init__(self, script: Script, counting: bool) -> None:
+        self.script = script
+        self.counting = counting
+        self.compile_seconds = script.compile_seconds
+        self.from_cache = script.from_cache
+        self.interrupted = threading.Event()
+
+    def call(self, args: Sequence[Number], limits: Limits, iterations: int = 1) -> Sample:
+        script = self.script
+        if script.unavailable_when_called is not None:
+            raise EngineUnavailable(script.unavailable_when_called)
+        if script.endless:
+            assert self.interrupted.wait(10)
+            return Sample(1, trapped(Trap.INTERRUPTED, (0, 0)))
+        script.calls.append((self.counting, iterations, limits))
+        per_run = script.nanoseconds() if callable(script.nanoseconds) else script.nanoseconds
+        outcome = script.outcome(args) if callable(script.outcome) else script.outcome
+        if self.counting:
+            self.back_edges = script.back_edges
+        else:
+            outcome = script.timed or outcome
+            outcome = Outcome(outcome.result, outcome.output, outcome.trap, None)
+        return Sample(round(per_run * iterations), outcome)
+
+    def interrupt(self) -> None:
+        self.interrupted.set()
+
+    def ir(self) -> str | None:
+        return self.script.ir
+
+    def machine_code(self) -> str | None:
+        return self.script.assembly
+
+
+class FakeEngine(Engine):
+    scripts: dict[str, Script] = {}
+
+    def build(self, program: Program, *, counting: bool) -> Executable:
+        script = self.scripts["empty loop" if program.source.path == "<empty loop>" else self.name]
+        if script.unavailable is not None:
+            raise EngineUnavailable(script.unavailable)
+        return Fake(script, counting)
+
+
+@contextmanager
+def engines(**scripts: Script) -> Iterator[list[str]]:
+    """Within the block these engines, and the reference, are all there are; gives the names but
+    the reference's. An argument `empty_loop` scripts the loop that `inlined` is compared with."""
+    by_name = {name.replace("_", " "): script for name, script in scripts.items()}
+    names = [name for name in by_name if name != "empty loop" and name != "reference"]
+    by_name.setdefault("reference", Script())
+    fakes = {name: FakeEngine(name, f"what {name} adds", None, "") for name in by_name}
+    with patch.dict(ENGINES, fakes, clear=True), patch.object(FakeEngine, "scripts", by_name):
+        yield names

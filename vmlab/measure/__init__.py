@@ -1,0 +1,1 @@
+"""Measuring: the clock, interleaved samples, what may be concluded from them, and the machine."""

@@ -1,0 +1,161 @@
+"""`compare`: build a program on several engines, see that they agree, then time them."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import vmlab
+from vmlab.comparison import DEFAULT_ROUNDS, QUICK_ROUNDS, Built, Comparison, ProgramText
+from vmlab.diagnostics import closest
+from vmlab.engines import COMPARED, ENGINES, EngineUnavailable, Executable
+from vmlab.machinecode import count_indirect_jumps
+from vmlab.measure.agreement import Pair, agree, contrast
+from vmlab.measure.clock import measure_clock
+from vmlab.measure.counters import probe_counters
+from vmlab.measure.folding import FOLDING_ENGINE, LEAST_BACK_EDGES, empty_loop, is_folded
+from vmlab.measure.machine import describe_machine
+from vmlab.measure.sampling import Progress, SampleDiffers, Subject, sample, timed_limits
+from vmlab.measure.statistics import CONFIDENCE, minimum_rounds
+from vmlab.outcome import Limits, bind_arguments
+from vmlab.program import Number, Program
+from vmlab.supervise import Supervisor
+
+
+def compare(
+    program: Program,
+    engines: Sequence[str] | None = None,
+    args: Mapping[str, Number] | None = None,
+    *,
+    rounds: int | None = None,
+    quick: bool = False,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+    seed: int | None = None,
+) -> Comparison:
+    """Run one program on several engines, see that they do the same, and time them.
+
+    engines   names, the first of which is the baseline; all of `engines.COMPARED` by default
+    args      `main`'s arguments by name; its defaults for the others
+    rounds    how often every engine is timed; by default 31, with `quick` 11
+    limits    what each run may use; fuel and timeout hold for the runs before the timing
+    progress  called as progress(what is being done, steps done, steps in all, seconds left or None)
+    seed      for the order within the rounds; by default drawn, and always recorded
+
+    An engine that cannot run the program here stays in the table, with the reason. Raises
+    ValueError on bad arguments, `EngineUnavailable` if no engine can run the program, TimeoutError
+    after `limits.timeout`, KeyboardInterrupt on Ctrl-C."""
+    names = _chosen(engines)
+    values = bind_arguments(program, dict(args or {}))
+    count = _enough(rounds or (QUICK_ROUNDS if quick else DEFAULT_ROUNDS), len(names) - 1)
+    seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+    limits = limits or Limits()
+    progress = progress or _silent
+    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    machine, clock = describe_machine(), measure_clock()
+
+    built: dict[str, Built] = {}
+    pairs: dict[str, Pair] = {}
+    unable: dict[str, str] = {}
+    for done, name in enumerate(names):
+        progress(f"building {name}", done, len(names), None)
+        try:
+            pairs[name] = _build(program, name)
+            built[name] = _describe(name, pairs[name].timed)
+        except EngineUnavailable as reason:
+            built[name] = Built(name, ENGINES[name].adds)
+            unable[name] = str(reason)
+
+    with Supervisor() as supervisor:
+        agreement = agree(supervisor, program, values, pairs, unable, limits, progress)
+        ready = {name: pair for name, pair in pairs.items() if name not in unable}
+        back_edges = taken = folded = None
+        if agreement.outcome is not None and agreement.outcome.trap is None:
+            if FOLDING_ENGINE in ready:
+                back_edges = ready[FOLDING_ENGINE].counting.back_edges
+            subjects = [
+                Subject(name, pair.timed, values, agreement.outcome) for name, pair in ready.items()
+            ]
+            if back_edges is not None and back_edges >= LEAST_BACK_EDGES:
+                subjects.append(empty_loop(back_edges))
+            try:
+                taken = sample(
+                    supervisor, subjects, count, seed, timed_limits(limits), clock, progress
+                )
+                if back_edges is not None and is_folded(taken, ready[FOLDING_ENGINE].timed):
+                    folded = FOLDING_ENGINE
+            except SampleDiffers as found:
+                agreement = replace(
+                    agreement,
+                    outcome=None,
+                    disagreements=contrast(
+                        program,
+                        f"{agreement.run}, while it was timed",
+                        found.name,
+                        found.outcome,
+                        agreement.outcome,
+                        ("all engines before",),
+                    ),
+                )
+
+    return Comparison(
+        program=ProgramText(program.source.path, program.digest, program.source.text),
+        arguments=dict(zip((p.name for p in program.main.params), values, strict=True)),
+        created=created,
+        vmlab=vmlab.__version__,
+        machine=machine,
+        counters=probe_counters(),
+        clock=clock,
+        engines=tuple(replace(built[name], unavailable=unable.get(name)) for name in names),
+        agreement=agreement,
+        back_edges=back_edges,
+        rounds=taken,
+        folded=folded,
+    )
+
+
+def _chosen(engines: Sequence[str] | None) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(COMPARED if engines is None else engines))
+    if not names:
+        raise ValueError("there is no engine to compare")
+    for name in names:
+        if name not in ENGINES:
+            meant = closest(name, ENGINES)
+            hint = f"; did you mean '{meant}'?" if meant else ""
+            raise ValueError(
+                f"no engine is called '{name}'{hint} (there are: {', '.join(ENGINES)})"
+            )
+    return names
+
+
+def _enough(rounds: int, comparisons: int) -> int:
+    least = minimum_rounds(comparisons)
+    if rounds < least:
+        raise ValueError(
+            f"{rounds} rounds are too few: {comparisons + 1} engines need --rounds {least} at least"
+            f" for intervals that hold together with {CONFIDENCE:.0%} confidence"
+        )
+    return rounds
+
+
+def _build(program: Program, name: str) -> Pair:
+    engine = ENGINES[name]
+    return Pair(engine.build(program, counting=True), engine.build(program, counting=False))
+
+
+def _describe(name: str, executable: Executable) -> Built:
+    assembly = executable.machine_code()
+    return Built(
+        name,
+        ENGINES[name].adds,
+        compile_seconds=executable.compile_seconds,
+        from_cache=executable.from_cache,
+        indirect_jumps=count_indirect_jumps(assembly, platform.machine()) if assembly else None,
+    )
+
+
+def _silent(doing: str, done: int, total: int, seconds_left: float | None) -> None:
+    pass

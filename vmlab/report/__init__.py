@@ -1,0 +1,1 @@
+"""Results as tables, JSON and HTML, and the files they go to."""

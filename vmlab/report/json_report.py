@@ -1,0 +1,217 @@
+"""Comparisons as JSON and back. schema.json, beside this file, documents every field.
+
+Values of the virtual machine are strings in the form that `print` gives them: JSON has neither NaN
+nor infinities, and some readers round its integers to 53 bits.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from vmlab.isa import Trap
+from vmlab.measure.agreement import Agreement, Disagreement
+from vmlab.measure.clock import Clock
+from vmlab.measure.counters import Counters
+from vmlab.measure.machine import Fact
+from vmlab.measure.sampling import Rounds
+from vmlab.outcome import Outcome, Place, TrapReport, format_number
+from vmlab.program import Number
+
+if TYPE_CHECKING:
+    from vmlab.comparison import Comparison, Row
+
+SCHEMA = "vmlab-compare/1"
+
+Object = dict[str, Any]
+
+
+def schema() -> Object:
+    """The JSON Schema of a comparison."""
+    text = resources.files("vmlab.report").joinpath("schema.json").read_text("utf-8")
+    loaded: Object = json.loads(text)
+    return loaded
+
+
+def to_json(comparison: Comparison) -> str:
+    return json.dumps(_comparison(comparison), indent=2, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str) -> Comparison:
+    """Read a comparison back. What follows from the measurements (rows, verdict, notes, warnings)
+    is derived again. Raises ValueError if the text is not a comparison in this schema."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"this is not JSON: {error}") from None
+    found = data.get("schema") if isinstance(data, dict) else None
+    if found != SCHEMA:
+        raise ValueError(f"expected a result in the schema '{SCHEMA}', found {found!r}")
+    try:
+        return _read_comparison(data)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"this result does not follow the schema '{SCHEMA}': {error!r}") from None
+
+
+def _comparison(c: Comparison) -> Object:
+    return {
+        "schema": SCHEMA,
+        "vmlab": c.vmlab,
+        "created": c.created,
+        "program": {"path": c.program.path, "digest": c.program.digest, "text": c.program.text},
+        "arguments": {name: format_number(value) for name, value in c.arguments.items()},
+        "machine": {
+            key: {"label": fact.label, "value": fact.value}
+            if fact.unreadable is None
+            else {"label": fact.label, "unreadable": fact.unreadable}
+            for key, fact in c.machine.items()
+        },
+        "counters": {"available": c.counters.available, "reason": c.counters.reason},
+        "clock": {
+            "source": c.clock.source,
+            "resolution_nanoseconds": c.clock.resolution_nanoseconds,
+            "cost_nanoseconds": c.clock.cost_nanoseconds,
+        },
+        "engines": [
+            {
+                "name": e.name,
+                "adds": e.adds,
+                "unavailable": e.unavailable,
+                "compile_seconds": e.compile_seconds,
+                "from_cache": e.from_cache,
+                "indirect_jumps": e.indirect_jumps,
+            }
+            for e in c.engines
+        ],
+        "agreement": {
+            "run": c.agreement.run,
+            "engines": list(c.agreement.engines),
+            "expectations": c.agreement.expectations,
+            "outcome": None if c.agreement.outcome is None else _outcome(c.agreement.outcome),
+            "disagreements": [
+                {
+                    "engine": d.engine,
+                    "run": d.run,
+                    "field": d.field,
+                    "found": d.found,
+                    "expected": d.expected,
+                    "others": list(d.others),
+                }
+                for d in c.agreement.disagreements
+            ],
+            "left_out": c.agreement.left_out,
+        },
+        "back_edges": c.back_edges,
+        "rounds": None if c.rounds is None else _rounds(c.rounds),
+        "folded": c.folded,
+        "rows": [_row(row) for row in c.rows],
+        "baseline": c.baseline,
+        "confidence": c.confidence,
+        "verdict": c.verdict,
+        "notes": list(c.notes),
+        "warnings": list(c.warnings),
+    }
+
+
+def _outcome(outcome: Outcome) -> Object:
+    trap = outcome.trap
+    return {
+        "result": None if outcome.result is None else format_number(outcome.result),
+        "output": [format_number(value) for value in outcome.output],
+        "trap": None
+        if trap is None
+        else {
+            "name": trap.trap.value,
+            "chain": [{"function": p.function, "instruction": p.instruction} for p in trap.chain],
+        },
+        "instructions": outcome.instructions,
+    }
+
+
+def _rounds(rounds: Rounds) -> Object:
+    return {
+        "seed": rounds.seed,
+        "iterations": rounds.iterations,
+        "order": [list(names) for names in rounds.order],
+        "samples_nanoseconds": {name: list(times) for name, times in rounds.samples.items()},
+    }
+
+
+def _row(row: Row) -> Object:
+    ratio = row.ratio
+    return {
+        "engine": row.engine.name,
+        "seconds": row.seconds,
+        "nanoseconds_per_instruction": row.nanoseconds_per_instruction,
+        "ratio": None
+        if ratio is None
+        else {
+            "median": ratio.median,
+            "low": ratio.low,
+            "high": ratio.high,
+            "coverage": ratio.coverage,
+        },
+        "verdict": row.verdict,
+        "folded": row.folded,
+        "outliers": row.outliers,
+        "break_even": row.break_even,
+    }
+
+
+def _read_comparison(data: Object) -> Comparison:
+    from vmlab.comparison import Built, Comparison, ProgramText
+
+    agreement, rounds = data["agreement"], data["rounds"]
+    return Comparison(
+        program=ProgramText(**data["program"]),
+        arguments={name: _number(value) for name, value in data["arguments"].items()},
+        created=data["created"],
+        vmlab=data["vmlab"],
+        machine={key: Fact(**fact) for key, fact in data["machine"].items()},
+        counters=Counters(**data["counters"]),
+        clock=Clock(**data["clock"]),
+        engines=tuple(Built(**engine) for engine in data["engines"]),
+        agreement=Agreement(
+            run=agreement["run"],
+            engines=tuple(agreement["engines"]),
+            expectations=agreement["expectations"],
+            outcome=None if agreement["outcome"] is None else _read_outcome(agreement["outcome"]),
+            disagreements=tuple(
+                Disagreement(**{**d, "others": tuple(d["others"])})
+                for d in agreement["disagreements"]
+            ),
+            left_out=agreement["left_out"],
+        ),
+        back_edges=data["back_edges"],
+        rounds=None if rounds is None else _read_rounds(rounds),
+        folded=data["folded"],
+    )
+
+
+def _read_outcome(data: Object) -> Outcome:
+    trap = data["trap"]
+    return Outcome(
+        result=None if data["result"] is None else _number(data["result"]),
+        output=tuple(map(_number, data["output"])),
+        trap=None
+        if trap is None
+        else TrapReport(Trap(trap["name"]), tuple(Place(**place) for place in trap["chain"])),
+        instructions=data["instructions"],
+    )
+
+
+def _read_rounds(data: Object) -> Rounds:
+    return Rounds(
+        seed=data["seed"],
+        iterations=data["iterations"],
+        order=tuple(map(tuple, data["order"])),
+        samples={name: tuple(times) for name, times in data["samples_nanoseconds"].items()},
+    )
+
+
+def _number(text: str) -> Number:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)

@@ -1,0 +1,43 @@
+"""Measured numbers as people read them: three significant digits and a unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vmlab.measure.statistics import Interval
+
+_UNITS = (("ns", 1e-9), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0))
+
+
+def significant(value: float) -> str:
+    """Three significant digits, never an exponent: 0.0123, 1.23, 12.3, 123, 12,346."""
+    rounded = float(f"{value:.3g}")
+    if rounded >= 100:
+        return f"{value:,.0f}"
+    return f"{rounded:#.3g}" if rounded >= 1e-4 else f"{rounded:g}"
+
+
+def duration(seconds: float) -> str:
+    """A time with its unit: 12.3 ms."""
+    rounded = float(f"{seconds:.3g}")
+    unit, size = next((u for u in reversed(_UNITS) if rounded >= u[1]), _UNITS[0])
+    return f"{significant(seconds / size)} {unit}"
+
+
+def interval(ratio: Interval) -> str:
+    """A ratio with its bounds: 14.2 (13.9 to 14.6). Close to 1 they get a digit more, so that one
+    sees on which side of it they are."""
+    numbers = (ratio.median, ratio.low, ratio.high)
+    close = all(0.9 < number < 1.1 for number in numbers)
+    median, low, high = (f"{n:.3f}" if close else significant(n) for n in numbers)
+    return f"{median} ({low} to {high})"
+
+
+def listing(items: Sequence[str]) -> str:
+    """a, b and c"""
+    return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
+
+
+def counted(number: int, thing: str) -> str:
+    """1 run, 2 runs"""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
