@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,6 +78,7 @@ _EXCERPT_WIDTH = 100
 _TAB_STOP = 4
 _LONGEST_QUOTE = 40
 _LONGEST_SUGGESTED = 64
+_MOST_COMPARISONS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,43 @@ class ProgramError(Exception):
         return "\n\n".join(d.render(self.source, lines) for d in self.diagnostics)
 
 
+class Findings:
+    """Collects the diagnostics of a text, and makes suggestions for names in it."""
+
+    def __init__(self) -> None:
+        self.diagnostics: list[Diagnostic] = []
+        self._comparisons = 0
+
+    def __len__(self) -> int:
+        return len(self.diagnostics)
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        self.diagnostics.append(diagnostic)
+
+    def error(
+        self,
+        kind: Kind,
+        span: Span,
+        message: str,
+        expected: str | None = None,
+        found: str | None = None,
+        hint: str | None = None,
+        notes: Sequence[Note] = (),
+    ) -> None:
+        self.add(Diagnostic(kind, span, message, expected, found, hint, tuple(notes)))
+
+    def closest(self, name: str, candidates: Collection[str]) -> str | None:
+        """Like the function `closest`, but at last None, so that a text full of unknown names
+        does not take forever."""
+        self._comparisons += len(candidates)
+        return closest(name, candidates) if self._comparisons <= _MOST_COMPARISONS else None
+
+    def suggest(self, name: str, candidates: Collection[str]) -> str | None:
+        """A hint at the name that was likely meant."""
+        likely = self.closest(name, candidates)
+        return likely and f"did you mean '{likely}'?"
+
+
 def excerpt(lines: Sequence[str], span: Span) -> str:
     """The source line with its number, and below it carets under the span. Of a long line, the
     part around the span. Tabs are expanded; what cannot be printed becomes U+FFFD."""
@@ -166,9 +204,17 @@ def closest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that `name` is most likely a misspelling of, if any comes close."""
     if len(name) > _LONGEST_SUGGESTED:
         return None
+    name = name.lower()
     by_lower = {c.lower(): c for c in candidates if len(c) <= _LONGEST_SUGGESTED}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    return by_lower[found[0]] if found else None
+    likely = [
+        *(c for c in by_lower if c == name),
+        *(c for c in by_lower if sorted(c) == sorted(name)),
+        *difflib.get_close_matches(name, by_lower, n=1, cutoff=0.7),
+        # one is short for the other: 'ret' and 'return'
+        *(c for c in by_lower if len(c) >= 3 and name.startswith(c)),
+        *(c for c in by_lower if len(name) >= 3 and c.startswith(name)),
+    ]
+    return by_lower[likely[0]] if likely else None
 
 
 def counted(count: int, noun: str) -> str:

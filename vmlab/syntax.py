@@ -6,16 +6,14 @@ what could be read of it and is marked, so that no other line is blamed for it.
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from vmlab.diagnostics import Diagnostic, Kind, quote
-from vmlab.isa import INT_MAX, INT_MIN
-from vmlab.program import Number, Source, Span
+from vmlab.diagnostics import Diagnostic, quote
+from vmlab.program import Source, Span
 
 _KINDS = ("", "word", "type", "number", "string", "mark", "comment", "stray")
 _TOKEN = re.compile(
@@ -30,11 +28,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-_INTEGER = re.compile(
-    r"-?(?:0x[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*|0b[01]+(?:_[01]+)*|[0-9]+(?:_[0-9]+)*)"
-)
-_FLOAT = re.compile(r"-?[0-9]+(?:_[0-9]+)*(?:\.[0-9]+(?:_[0-9]+)*)?(?:[eE][-+]?[0-9]+)?|-?inf|nan")
-_MOST_DIGITS = 64
+_OPERATORS = "+-*/%<>&|^!~"
 
 
 class Token(NamedTuple):
@@ -51,26 +45,19 @@ class Token(NamedTuple):
 
 
 class Malformed(Exception):
-    """Carries a diagnostic out of the reading of one statement."""
+    """Carries a diagnostic out of the reading of a statement."""
 
-    def __init__(
-        self,
-        kind: Kind,
-        span: Span,
-        message: str,
-        expected: str | None = None,
-        found: str | None = None,
-        hint: str | None = None,
-    ) -> None:
-        self.diagnostic = Diagnostic(kind, span, message, expected, found, hint)
-        super().__init__(self.diagnostic)
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        self.diagnostic = diagnostic
+        super().__init__(diagnostic)
 
 
 class Cursor:
-    """Walks over the tokens of one line."""
+    """Walks over the tokens of one line. `hint` says how the line should look."""
 
-    def __init__(self, tokens: Sequence[Token]) -> None:
+    def __init__(self, tokens: Sequence[Token], hint: str) -> None:
         self._tokens = tokens
+        self._hint = hint
         self._next = 0
 
     def skip(self, count: int) -> None:
@@ -79,30 +66,23 @@ class Cursor:
     def peek(self) -> Token | None:
         return self._tokens[self._next] if self._next < len(self._tokens) else None
 
-    def take(self, kind: str, expected: str, hint: str | None = None) -> Token:
+    def take(self, kinds: Collection[str], expected: str) -> Token:
         token = self.peek()
-        if token is None or token.kind != kind:
-            raise self.error(expected, hint)
+        if token is None or token.kind not in kinds:
+            raise self.error(expected)
         self._next += 1
         return token
 
-    def mark(self, text: str, expected: str | None = None, hint: str | None = None) -> None:
-        if not self.accept(text):
-            raise self.error(expected or quote(text), hint)
-
-    def accept(self, text: str) -> bool:
+    def accept(self, mark: str) -> bool:
         token = self.peek()
-        if token is None or token.text != text:
+        if token is None or token.text != mark:
             return False
         self._next += 1
         return True
 
-    def type(self) -> Token:
-        token = self.peek()
-        if token is None or token.kind not in ("word", "type"):
-            raise self.error("a type")
-        self._next += 1
-        return token
+    def mark(self, mark: str, expected: str | None = None) -> None:
+        if not self.accept(mark):
+            raise self.error(expected or quote(mark))
 
     def number(self) -> Token:
         token = self.peek()
@@ -111,7 +91,16 @@ class Cursor:
         self._next += 1
         return token
 
-    def error(self, expected: str, hint: str | None = None) -> Malformed:
+    def items(self) -> Iterator[None]:
+        """Once for each item of a list in parentheses; the caller reads the item."""
+        self.mark("(")
+        if not self.accept(")"):
+            yield
+            while not self.accept(")"):
+                self.mark(",", "',' or ')'")
+                yield
+
+    def error(self, expected: str) -> Malformed:
         token = self.peek()
         if token is not None:
             found, span = quote(token.text), token.span
@@ -119,21 +108,26 @@ class Cursor:
             last = self._tokens[-1]
             found, span = "the end of the line", Span(last.line, last.column + len(last.text))
         message = f"expected {expected}, found {found}"
-        return Malformed("expected-token", span, message, hint=hint)
+        return Malformed(Diagnostic("expected-token", span, message, hint=self._hint))
 
-    def finish(self, hint: str | None = None) -> None:
-        token = self.peek()
-        if token is not None:
-            last = self._tokens[-1]
-            span = Span(token.line, token.column, last.column + len(last.text) - token.column)
-            raise Malformed(
-                "trailing-tokens",
-                span,
-                f"nothing may follow {quote(self._tokens[self._next - 1].text)} here",
-                expected="the end of the line",
-                found=quote(token.text),
-                hint=hint,
-            )
+    def finish(self) -> None:
+        if self.peek() is not None:
+            raise Malformed(trailing(self._tokens, self._next, self._hint))
+
+
+def trailing(tokens: Sequence[Token], index: int, hint: str | None) -> Diagnostic:
+    """That the tokens from this index on should not be there."""
+    first, last = tokens[index], tokens[-1]
+    if first.text == "," and is_number(tokens[index - 1]):
+        hint = "numbers are written like 3.14 and 1_000"
+    return Diagnostic(
+        "trailing-tokens",
+        Span(first.line, first.column, last.column + len(last.text) - first.column),
+        f"nothing may follow {quote(tokens[index - 1].text)} here",
+        expected="the end of the line",
+        found=quote(first.text),
+        hint=hint,
+    )
 
 
 @dataclass(slots=True)
@@ -144,62 +138,56 @@ class Declaration:
     type: Token | None = None
     value: Token | None = None
 
-    def read(self, cursor: Cursor, directive: str = "") -> None:
-        hint = f"write '{directive}NAME: TYPE'"
-        self.name = cursor.take("word", "a name", hint)
-        cursor.mark(":", "':' and a type", hint)
-        self.type = cursor.type()
+    def read(self, cursor: Cursor) -> None:
+        self.name = cursor.take(("word",), "a name")
+        cursor.mark(":", "':' and a type")
+        self.type = cursor.take(("word", "type"), "a type")
         if cursor.accept("="):
             self.value = cursor.number()
 
 
 @dataclass(slots=True)
 class Func:
-    """`func NAME(DECLARATIONS) -> TYPE`"""
+    SHAPE: ClassVar = "func NAME(NAME: TYPE, …) -> TYPE"
 
     name: Token | None = None
     params: list[Declaration] = field(default_factory=list)
     result: Token | None = None
 
     def read(self, cursor: Cursor) -> None:
-        hint = "write 'func NAME(PARAMETERS) -> TYPE', with '()' if there are no parameters"
-        self.name = cursor.take("word", "the function's name", hint)
-        cursor.mark("(", hint=hint)
-        if not cursor.accept(")"):
-            while True:
-                self.params.append(Declaration())
-                self.params[-1].read(cursor)
-                if cursor.accept(")"):
-                    break
-                cursor.mark(",", "',' or ')'")
+        self.name = cursor.take(("word",), "the function's name")
+        for _ in cursor.items():
+            self.params.append(Declaration())
+            self.params[-1].read(cursor)
         if cursor.accept("->"):
-            self.result = cursor.type()
+            self.result = cursor.take(("word", "type"), "a type")
 
 
 @dataclass(slots=True)
 class Global:
-    """`global DECLARATION`"""
+    SHAPE: ClassVar = "global NAME: TYPE = NUMBER"
 
     declaration: Declaration = field(default_factory=Declaration)
 
     def read(self, cursor: Cursor) -> None:
-        self.declaration.read(cursor, "global ")
+        self.declaration.read(cursor)
 
 
 @dataclass(slots=True)
 class Local:
-    """`local DECLARATION`"""
+    SHAPE: ClassVar = "local NAME: TYPE"
 
     declaration: Declaration = field(default_factory=Declaration)
 
     def read(self, cursor: Cursor) -> None:
-        self.declaration.read(cursor, "local ")
+        self.declaration.read(cursor)
 
 
 @dataclass(slots=True)
 class Expect:
-    """`expect NAME(NUMBERS) -> NUMBER`, or `trap NAME`, `prints STRING`, `nothing`, which is
-    then `how`."""
+    """`how` is the word `trap`, `prints` or `nothing`, and None where a number stands."""
+
+    SHAPE: ClassVar = "expect main(NUMBER, …) -> RESULT"
 
     function: Token | None = None
     args: list[Token] = field(default_factory=list)
@@ -207,32 +195,27 @@ class Expect:
     value: Token | None = None
 
     def read(self, cursor: Cursor) -> None:
-        hint = "write 'expect main(ARGUMENTS) -> RESULT'"
-        self.function = cursor.take("word", "'main'", hint)
-        cursor.mark("(", hint=hint)
-        if not cursor.accept(")"):
-            while True:
-                self.args.append(cursor.number())
-                if cursor.accept(")"):
-                    break
-                cursor.mark(",", "',' or ')'")
-        cursor.mark("->", hint=hint)
+        self.function = cursor.take(("word",), "'main'")
+        for _ in cursor.items():
+            self.args.append(cursor.number())
+        cursor.mark("->")
         token = cursor.peek()
-        if token is not None and is_number(token):
-            self.value = cursor.number()
-        elif token is not None and token.text in ("trap", "prints", "nothing"):
-            self.how = cursor.take("word", "")
+        if token is not None and token.text in ("trap", "prints", "nothing"):
+            self.how = token
+            cursor.skip(1)
             if token.text == "trap":
-                self.value = cursor.take("word", "the trap's name")
+                self.value = cursor.take(("word",), "the trap's name")
             elif token.text == "prints":
-                self.value = cursor.take("string", "the printed values in double quotes")
+                self.value = cursor.take(("string",), "the printed values in double quotes")
+        elif token is not None and is_number(token):
+            self.value = cursor.number()
         else:
             raise cursor.error("a number, 'trap NAME', 'prints \"VALUES\"' or 'nothing'")
 
 
 @dataclass(slots=True)
 class End:
-    """`end`"""
+    SHAPE: ClassVar = "end"
 
     def read(self, cursor: Cursor) -> None:
         """There is nothing behind `end`."""
@@ -314,8 +297,8 @@ def _stray(token: Token, line: str) -> Diagnostic:
         hint = "comments start with ';'"
     elif char in "[]":
         hint = "array types are written 'int[]' and 'float[]', without spaces"
-    elif char == "-":
-        hint = "only a number can be negated here; use the instruction 'neg'"
+    elif char in _OPERATORS:
+        hint = "there are no expressions: each operation is an instruction, such as 'sub'"
     elif char.isspace():
         hint = "separate words with spaces or tabs"
     elif char.isalnum():
@@ -333,22 +316,18 @@ def read_statement(line: Line) -> None:
     if first.kind == "word" and first.text not in DIRECTIVES and not labelled:
         line.statement = Op(tokens)
         return
-    cursor = Cursor(tokens)
     try:
         if first.kind != "word":
-            raise Malformed(
-                "expected-token",
-                first.span,
-                f"a line cannot start with {quote(first.text)}",
-                expected="a directive, an instruction or a label",
-            )
+            message = f"a line cannot start with {quote(first.text)}"
+            expected = "a directive, an instruction or a label"
+            raise Malformed(Diagnostic("expected-token", first.span, message, expected))
         if labelled:
             line.statement = Label(first)
-            cursor.skip(2)
-            cursor.finish("a label stands on a line of its own")
+            if len(tokens) > 2:
+                raise Malformed(trailing(tokens, 2, "a label stands on a line of its own"))
         else:
-            statement = DIRECTIVES[first.text]()
-            line.statement = statement
+            statement = line.statement = DIRECTIVES[first.text]()
+            cursor = Cursor(tokens, f"write '{statement.SHAPE}'")
             cursor.skip(1)
             statement.read(cursor)
             cursor.finish()
@@ -358,58 +337,3 @@ def read_statement(line: Line) -> None:
 
 def is_number(token: Token) -> bool:
     return token.kind == "number" or token.text in ("inf", "nan")
-
-
-def read_number(token: Token) -> Number:
-    """The value of a literal. Raises `Malformed`."""
-    text = token.text
-    if _INTEGER.fullmatch(text):
-        return _read_integer(token)
-    if not _FLOAT.fullmatch(text):
-        raise Malformed(
-            "bad-number",
-            token.span,
-            f"{quote(text)} is not a number",
-            expected="a number such as 1_000, 0xFF, 0b101, -3, 1.5, 2e-3, inf or nan",
-            hint=_repaired(text),
-        )
-    value = float(text)
-    if math.isinf(value) and "inf" not in text:
-        raise Malformed(
-            "float-out-of-range",
-            token.span,
-            "this number is too large for a 64-bit float",
-            expected="at most 1.7976931348623157e308 in magnitude, or 'inf'",
-        )
-    return value
-
-
-def _read_integer(token: Token) -> int:
-    text = token.text.lstrip("-").replace("_", "")
-    base = {"0x": 16, "0b": 2}.get(text[:2], 10)
-    digits = text if base == 10 else text[2:]
-    # Of more digits none fits, and Python refuses to read very long numbers.
-    digits = digits.lstrip("0") or "0"
-    magnitude = int(digits, base) if len(digits) <= _MOST_DIGITS else 2**64
-    value = -magnitude if token.text[0] == "-" else magnitude
-    if base != 10 and INT_MAX < value < 2**64:
-        value -= 2**64
-    if INT_MIN <= value <= INT_MAX:
-        return value
-    raise Malformed(
-        "int-out-of-range",
-        token.span,
-        "this integer does not fit in 64 bits",
-        expected=f"{INT_MIN} to {INT_MAX}"
-        + (", or 64 bits as 0x0 to 0xFFFF_FFFF_FFFF_FFFF" if value > 0 else ""),
-    )
-
-
-def _repaired(text: str) -> str | None:
-    """A hint at the number that was likely meant."""
-    bare = text.lower().lstrip("+")
-    underscored = re.sub("_+", "_", bare).strip("_").replace("_.", ".").replace("._", ".")
-    for candidate in (bare, underscored, f"{bare}0", bare.replace(".", "0.", 1), bare.lstrip("-")):
-        if _INTEGER.fullmatch(candidate) or _FLOAT.fullmatch(candidate):
-            return f"write {candidate}"
-    return None
