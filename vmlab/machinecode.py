@@ -8,7 +8,7 @@ import re
 # `jmp rax`, `jmp qword ptr [rax + 8*rcx]`.
 _X86 = re.compile(
     r"\s*(?:notrack\s+)?jmp[qlw]?\s+"
-    r"(?:\*|(?:[er]?(?:[abcd]x|[sd]i|[sb]p)|r(?:[89]|1[0-5])[dw]?|(?:[qd]?word\s+ptr\s+)?\[)(?!\w))",
+    r"(?:\*|(?:[qd]?word\s+ptr\s+)?\[|(?:[er]?(?:[abcd]x|[sd]i|[sb]p)|r(?:[89]|1[0-5])[dw]?)(?!\w))",
     re.IGNORECASE,
 )
 # A jump through the global offset table has one target, which the linker chose.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,8 @@ from typing import Any
 
 _CPU = Path("/sys/devices/system/cpu")
 _CPU_INFO = Path("/proc/cpuinfo")
+_CGROUP = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
 _DISTURBING_LOAD = 0.5
 
 
@@ -115,40 +118,34 @@ def _load() -> float:
 def _quota() -> str | float:
     """The CPUs that the control groups of this process allow, or "none" for no limit: the tightest
     limit on the way to the root."""
-    limits: list[float] = []
-    found = False
-    for line in _text(Path("/proc/self/cgroup")).splitlines():
+    quotas: list[float] = []
+    for line in _text(_MEMBERSHIP).splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            mounts, read = [Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")], _quota_v2
+            mounts, read = (_CGROUP, _CGROUP / "unified"), _quota_v2
         elif "cpu" in controllers.split(","):
-            mounts, read = (
-                [Path("/sys/fs/cgroup") / controllers, Path("/sys/fs/cgroup/cpu")],
-                _quota_v1,
-            )
+            mounts, read = (_CGROUP / controllers, _CGROUP / "cpu"), _quota_v1
         else:
             continue
         for mount in mounts:
-            # In a container, the path may not exist below the mount: then its root is the group.
-            for group in (mount / path.lstrip("/"), *(mount / path.lstrip("/")).parents):
-                if not group.is_relative_to(mount):
-                    break
-                limit = read(group)
-                found = found or limit is not None
-                if limit is not None and limit > 0:
-                    limits.append(limit)
-    if not found:
+            # In a container the path may not exist below the mount; then its root is the group.
+            group = mount / path.lstrip("/")
+            for place in (group, *group.parents[: len(group.relative_to(mount).parts)]):
+                quota = read(place)
+                if quota is not None:
+                    quotas.append(quota)
+    if not quotas:
         raise _Unreadable("no control group of this process has a CPU quota file")
-    return round(min(limits), 2) if limits else "none"
+    return "none" if min(quotas) == math.inf else round(min(quotas), 2)
 
 
 def _quota_v2(group: Path) -> float | None:
-    """CPUs; 0 for no limit; None where the group has no such file."""
+    """CPUs, inf for no limit; None where the group has no such file."""
     try:
         quota, period = (group / "cpu.max").read_text().split()
     except (OSError, ValueError):
         return None
-    return 0.0 if quota == "max" else int(quota) / int(period)
+    return math.inf if quota == "max" else int(quota) / int(period)
 
 
 def _quota_v1(group: Path) -> float | None:
@@ -157,7 +154,7 @@ def _quota_v1(group: Path) -> float | None:
         period = int((group / "cpu.cfs_period_us").read_text())
     except (OSError, ValueError):
         return None
-    return max(0.0, quota / period)
+    return math.inf if quota < 0 else quota / period
 
 
 def _virtualisation() -> str:
