@@ -30,6 +30,23 @@ expect main(3) -> 4
 
 FOUR = Outcome(4, (), None, 4)
 
+# LLVM IR with a loop that does nothing but count.
+COUNTING_LOOP = """
+define i64 @run(ptr %c) {
+  br label %loop
+
+loop:
+  %n = phi i64 [ 9, %0 ], [ %next, %loop ]
+  %stop = load volatile i64, ptr %c, align 8
+  %go = icmp eq i64 %stop, 0
+  %next = add nsw i64 %n, -1
+  br i1 %go, label %loop, label %done
+
+done:
+  ret i64 0
+}
+"""
+
 
 def trapped(trap: Trap, *chain: tuple[int, int], output: tuple[Number, ...] = ()) -> Outcome:
     return Outcome(None, output, TrapReport(trap, tuple(Place(*place) for place in chain)), 4)
@@ -112,6 +129,6 @@ def engines(**scripts: Script) -> Iterator[list[str]]:
     by_name = {name.replace("_", " "): script for name, script in scripts.items()}
     names = [name for name in by_name if name != "empty loop" and name != "reference"]
     by_name.setdefault("reference", Script())
-    fakes = {name: FakeEngine(name, f"what {name} adds", None, "") for name in by_name}
+    fakes = {name: FakeEngine(name, f"what {name} adds, told at length", None, "") for name in by_name}
     with patch.dict(ENGINES, fakes, clear=True), patch.object(FakeEngine, "scripts", by_name):
         yield names

@@ -2,7 +2,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from fakes import FOUR, PROGRAM, Script, engines, trapped
+from fakes import COUNTING_LOOP, FOUR, PROGRAM, Script, engines, trapped
 
 from vmlab.assembler import assemble
 from vmlab.engines import EngineUnavailable
@@ -304,22 +304,6 @@ def test_if_none_can_that_is_an_error(how):
 
 
 # Folding
-
-COUNTING_LOOP = """
-define i64 @run(ptr %c) {
-  br label %loop
-
-loop:
-  %n = phi i64 [ 9, %0 ], [ %next, %loop ]
-  %stop = load volatile i64, ptr %c, align 8
-  %go = icmp eq i64 %stop, 0
-  %next = add nsw i64 %n, -1
-  br i1 %go, label %loop, label %done
-
-done:
-  ret i64 0
-}
-"""
 
 
 def folding(time, loop_time, ir=COUNTING_LOOP, back_edges=10_000):

@@ -1,0 +1,190 @@
+import json
+import math
+from pathlib import Path
+
+import jsonschema
+import pytest
+import tabulate
+from fakes import COUNTING_LOOP, FOUR, PROGRAM, Script, engines, trapped
+
+from vmlab.assembler import assemble
+from vmlab.comparison import Comparison
+from vmlab.isa import Trap
+from vmlab.measure.compare import compare
+from vmlab.outcome import Outcome
+from vmlab.report.json_report import schema
+
+MS = 1_000_000
+
+
+def compared(program=PROGRAM, **scripts):
+    with engines(**scripts) as names:
+        return compare(program, names, seed=1)
+
+
+def trap_program():
+    return assemble(PROGRAM.source.text.replace("-> 4", "-> trap divide_by_zero"))
+
+
+def make_timed():
+    return compared(
+        inlined=Script(1.0 * MS, compile_seconds=0.0504, assembly="jmpq *%rax"),
+        template=Script(2.5 * MS, compile_seconds=0.0004, from_cache=True),
+        switch=Script(16.0 * MS),
+        textbook=Script(unavailable="no <Numba> & more"),
+    )
+
+
+def make_folded():
+    return compared(
+        inlined=Script(1.0 * MS, ir=COUNTING_LOOP, back_edges=10_000),
+        template=Script(2.0 * MS),
+        empty_loop=Script(1.0 * MS, Outcome(0, (), None, 4)),
+    )
+
+
+def make_disagreeing():
+    return compared(a=Script(), b=Script(timed=Outcome(5, (), None, None)))
+
+
+def make_trapped():
+    trap = trapped(Trap.DIVIDE_BY_ZERO, (0, 2), (0, 0), output=(1, -0.5, math.inf, math.nan))
+    return compared(
+        trap_program(),
+        a=Script(outcome=trap),
+        b=Script(outcome=trap),
+        reference=Script(outcome=trap),
+    )
+
+
+KINDS = [make_timed, make_folded, make_disagreeing, make_trapped]
+
+
+@pytest.fixture(scope="module")
+def timed():
+    return make_timed()
+
+
+# JSON
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_json_follows_the_schema_and_reads_back_the_same(make):
+    comparison = make()
+    text = comparison.to_json()
+    jsonschema.validate(json.loads(text), schema(), format_checker=jsonschema.FormatChecker())
+    read = Comparison.from_json(text)
+    assert read.to_json() == text
+    assert (read.verdict, read.notes, read.warnings) == (
+        comparison.verdict, comparison.notes, comparison.warnings,
+    )  # fmt: skip
+    assert read.table() == comparison.table()
+    assert read.exit_code == comparison.exit_code
+
+
+def test_json_holds_what_was_measured(timed):
+    data = json.loads(timed.to_json())
+    assert data["program"] == {
+        "path": "four.vm", "digest": PROGRAM.digest, "text": PROGRAM.source.text,
+    }  # fmt: skip
+    assert data["arguments"] == {"n": "3"}
+    assert data["rounds"]["seed"] == 1
+    assert len(data["rounds"]["order"]) == 31
+    assert data["rounds"]["samples_nanoseconds"]["switch"] == [16 * MS] * 31
+    assert data["agreement"]["outcome"]["instructions"] == 4
+    assert data["rows"][1]["ratio"]["median"] == 2.5
+
+
+def test_values_survive_that_json_does_not_know():
+    outcome = Comparison.from_json(make_trapped().to_json()).agreement.outcome
+    assert outcome.output[:3] == (1, -0.5, math.inf)
+    assert math.isnan(outcome.output[3])
+    assert isinstance(outcome.output[0], int)
+
+
+def test_the_schema_is_one_and_documents_every_field(timed):
+    jsonschema.Draft202012Validator.check_schema(schema())
+    assert set(schema()["properties"]) == set(json.loads(timed.to_json()))
+    assert set(schema()["required"]) == set(schema()["properties"])
+    for name, field in schema()["properties"].items():
+        assert field.get("description"), name
+
+
+def test_the_schema_refuses_what_is_not_a_comparison(timed):
+    data = json.loads(timed.to_json())
+    data["rounds"]["samples_nanoseconds"]["switch"][0] = "fast"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(data, schema())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "this is not JSON"),
+        ("[1]", "expected a result in the schema 'vmlab-compare/1', found None"),
+        ('{"schema": "vmlab-compare/2"}', "found 'vmlab-compare/2'"),
+        ('{"schema": "vmlab-compare/1"}', "does not follow the schema"),
+        ('{"schema": "vmlab-compare/1", "agreement": 3, "rounds": null}', "does not follow"),
+    ],
+)
+def test_other_json_is_refused(text, message):
+    with pytest.raises(ValueError) as info:
+        Comparison.from_json(text)
+    assert message in str(info.value)
+
+
+# Tables
+
+
+@pytest.mark.parametrize("format", tabulate.tabulate_formats)
+@pytest.mark.parametrize("make", KINDS)
+def test_every_format_of_tabulate(make, format):
+    comparison = make()
+    text = comparison.table(format)
+    for row in comparison.rows:
+        assert row.engine.name in text
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones(timed):
+    with pytest.raises(ValueError, match=r"no table format is called 'exel'; there are: .*github"):
+        timed.table("exel")
+
+
+def test_the_table(timed):
+    expected = Path(__file__).with_name("table.txt").read_text("utf-8")
+    assert timed.table() + "\n" == expected
+
+
+def test_formats_for_programs_have_a_line_a_row(timed):
+    for format in ("github", "pipe", "tsv", "orgtbl", "jira", "latex"):
+        text = timed.table(format)
+        assert sum("template" in line for line in text.splitlines()) == 1
+        assert "400 µs (cached)" in text
+    assert len(timed.table("tsv").splitlines()) == 5
+    header, first, *_ = timed.table("tsv").splitlines()
+    assert [cell.strip() for cell in header.split("\t")][3] == "ns per instruction"
+    assert [cell.strip() for cell in first.split("\t")][:3] == [
+        "inlined",
+        "what inlined adds, told at length",
+        "1.00 ms",
+    ]
+
+
+def test_a_folded_row_says_so_instead_of_a_ratio():
+    row = make_folded().table("tsv").splitlines()[1]
+    engine, _, time, *rest = (cell.strip() for cell in row.split("\t"))
+    assert (engine, time) == ("inlined", "1.00 ms")
+    assert rest == ["–", "–", "folded by the compiler", "–", "–", "–"]
+
+
+def test_html_is_escaped_and_complete(timed):
+    html = timed._repr_html_()
+    assert "<table>" in html
+    assert timed.verdict in html
+    assert "textbook took no part: no &lt;Numba&gt; &amp; more" in html
+    assert "<Numba>" not in html
+
+
+def test_html_shows_warnings():
+    html = compared(a=Script(), b=Script(outcome=FOUR))._repr_html_()
+    assert "<b>Warning:</b> 31 rounds do not tell b from a" in html
