@@ -160,13 +160,13 @@ class Reader:
         """If this is likely a misspelt directive, report it, and read the line as that one."""
         word = op.tokens[0]
         name = word.text
-        following = [token.text for token in op.tokens[2:3]]
-        likely = self._findings.closest(
-            name, [*syntax.DIRECTIVES, *(OPCODES if self._draft else ())]
-        )
+        outside = self._draft is None
+        known = [*syntax.DIRECTIVES, *(() if outside else OPCODES)]
+        likely = self._findings.closest(name, known)
         if likely not in syntax.DIRECTIVES:
-            inside = "local" if self._draft else "global"
-            likely = {"(": "func", ":": inside}.get("".join(following))
+            third = op.tokens[2].text if len(op.tokens) > 2 else ""
+            shapes = {"(": "func", ":": "global"} if outside else {":": "local"}
+            likely = shapes.get(third)
         if likely is None:
             return False
         hint = f"did you mean '{likely}'?"
@@ -207,6 +207,7 @@ class Reader:
                         hint="put 'ret' behind it",
                     )
             self._close(draft)
+            self._astray = line.error is not None  # it may not have been meant as an end
         elif not self._astray:
             self._findings.error(
                 "stray-end",

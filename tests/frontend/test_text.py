@@ -255,6 +255,11 @@ def test_a_file_without_a_program(text):
         # a misspelt directive is read as what was meant
         ("fnc main() -> int\n    locl k: int\n    load k\n    ret\nende\nexpct main() -> 0\n",
          ["unknown-directive"] * 4),
+        # where that was wrong, the lines below are not blamed
+        ("func main() -> int\n    push 0\n    endif\n    add\n    ret\nend\n",
+         ["unknown-directive"]),
+        ("func main() -> int\n    push 0\n    if x (\n    add\n    ret\nend\n",
+         ["unknown-instruction"]),
         # a function whose name is taken is checked all the same
         (MAIN + "func main() -> int\n    add\n    call main\n    ret\nend",
          ["duplicate-function", "stack-underflow"]),

@@ -1,0 +1,168 @@
+"""Stacks of types, and how each instruction changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from vmlab.isa import Flow, Opcode, Operand, Type, Variant
+from vmlab.program import Function, Instruction, Program, Variable
+
+# The words of a stack effect that stand for any type.
+LETTERS = frozenset("ABC")
+
+
+class Stack:
+    """The types on an operand stack: the top cell, and the stack below it. Immutable.
+
+    Within one `verify`, equal stacks are one object. The empty stack has no type, and is its own
+    `below` and the `bottom` of all others; `depth` is the number of values.
+    """
+
+    __slots__ = ("_above", "below", "bottom", "depth", "type")
+
+    def __init__(self, type_: Type | None = None, below: Stack | None = None) -> None:
+        self.type = type_
+        self.below = self if below is None else below
+        self.bottom: Stack = self if below is None else below.bottom
+        self.depth: int = 0 if below is None else below.depth + 1
+        self._above: dict[Type, Stack] = {}
+
+    def push(self, type_: Type) -> Stack:
+        """This stack with one more value on top."""
+        above = self._above.get(type_)
+        if above is None:
+            above = self._above[type_] = Stack(type_, self)
+        return above
+
+    def __iter__(self) -> Iterator[Type]:
+        """The types, the top first."""
+        cell = self
+        while cell.type is not None:
+            yield cell.type
+            cell = cell.below
+
+    def types(self) -> tuple[Type, ...]:
+        """The types, the top last. Takes time in proportion to the depth."""
+        return tuple(self)[::-1]
+
+    def __str__(self) -> str:
+        return self.describe()
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
+    def describe(self, most: int = 8) -> str:
+        """The types, the top last; of a deep stack the `most` uppermost."""
+        if self.depth == 0:
+            return "(empty)"
+        shown = list(islice(self, most))[::-1]
+        hidden = self.depth - len(shown)
+        return " ".join([*([f"({hidden} more)"] if hidden else []), *shown])
+
+
+# What an instruction's place and operand contribute to its stack effect: the type that the operand
+# names, the index of the function that it names, or (for `ret`) the enclosing function's result.
+Bound = Type | int | None
+Words = tuple[str, ...]
+
+
+class Steps:
+    """How each instruction changes a stack."""
+
+    def __init__(self, program: Program) -> None:
+        self.empty = Stack()
+        # The stack after an error: it may hold anything, and nothing more is blamed on it.
+        self.unknown = Stack()
+        self._program = program
+        self._effects: dict[tuple[Opcode, Bound], list[tuple[Variant, Words, Words]]] = {}
+
+    def variable(self, function: Function, instruction: Instruction) -> Variable:
+        """The local or global that an instruction names."""
+        index = instruction.target
+        if instruction.opcode.operand is Operand.GLOBAL:
+            return self._program.globals[index]
+        params = len(function.params)
+        return function.params[index] if index < params else function.locals[index - params]
+
+    def bound(self, function: Function, instruction: Instruction) -> Bound:
+        operand = instruction.operand
+        match instruction.opcode.operand:
+            case None:
+                return function.result if instruction.opcode.flow is Flow.RETURN else None
+            case Operand.LITERAL:
+                return Type.INT if isinstance(operand, int) else Type.FLOAT
+            case Operand.LOCAL | Operand.GLOBAL:
+                return self.variable(function, instruction).type
+            case Operand.FUNCTION:
+                return instruction.target
+            case Operand.ELEMENT:
+                assert isinstance(operand, Type)
+                return operand
+            case Operand.LABEL:
+                return None
+
+    def effects(self, opcode: Opcode, bound: Bound) -> list[tuple[Variant, Words, Words]]:
+        """The instruction's variants with what they pop and push: types, and the letters that
+        stand for any type."""
+        key = (opcode, bound)
+        effects = self._effects.get(key)
+        if effects is None:
+            effects = self._effects[key] = [
+                (v, self._types(v.effect.pops, bound), self._types(v.effect.pushes, bound))
+                for v in opcode.variants
+            ]
+        return effects
+
+    def _types(self, words: Words, bound: Bound) -> Words:
+        types: list[str] = []
+        for word in words:
+            if word == "T":
+                assert isinstance(bound, Type)
+                types.append(bound)
+            elif word == "T[]":
+                assert isinstance(bound, Type)
+                types.append(bound.array)
+            elif word == "args":
+                assert isinstance(bound, int)
+                types += (p.type for p in self._program.functions[bound].params)
+            elif word == "result":
+                result = self._program.functions[bound].result if isinstance(bound, int) else bound
+                types += [] if result is None else [result]
+            else:
+                types.append(word if word in LETTERS else Type(word))
+        return tuple(types)
+
+    def step(self, stack: Stack, opcode: Opcode, bound: Bound) -> tuple[Variant, Stack] | None:
+        """The variant that applies and the stack after it; None if none applies."""
+        found = None
+        for variant, pops, pushes in self.effects(opcode, bound):
+            after = self._after(stack, pops, pushes)
+            if after is None:
+                continue
+            if stack.bottom is self.empty:
+                return variant, after
+            # A stack that may hold anything leaves a choice.
+            found = (variant, after if found is None or found[1] is after else self.unknown)
+        return found
+
+    def _after(self, stack: Stack, pops: Words, pushes: Words) -> Stack | None:
+        letters: dict[str, Type] = {}
+        for word in reversed(pops):
+            if stack.type is None:
+                if stack is self.unknown:
+                    break
+                return None
+            if word in LETTERS:
+                letters[word] = stack.type
+            elif word is not stack.type:
+                return None
+            stack = stack.below
+        for word in pushes:
+            if isinstance(word, Type):
+                stack = stack.push(word)
+            elif word in letters:
+                stack = stack.push(letters[word])
+            else:
+                stack = self.unknown
+        return stack
