@@ -250,6 +250,12 @@ class Comparison:
                 f" {CONFIDENCE:.0%} confidence, all true medians lie within the bounds in brackets"
                 " (sign test)"
             )
+        if outliers := [
+            f"{row.outliers} of {row.engine.name}" for row in self.rows if row.outliers
+        ]:
+            notes.append(
+                f"samples far out (beyond Tukey's outer fences), counted in: {listing(outliers)}"
+            )
         return tuple(notes)
 
     def _loop_time(self, name: str) -> str:

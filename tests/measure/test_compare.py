@@ -104,6 +104,15 @@ def test_outliers_are_counted_and_kept():
     assert found.outliers == comparison.rounds.samples["b"].count(9 * MS) > 3
     assert len(comparison.rounds.samples["b"]) == 31
     assert any(f"{found.outliers} of 31 samples of b lie far out" in w for w in comparison.warnings)
+    assert any(note.endswith(f"counted in: {found.outliers} of b") for note in comparison.notes)
+
+
+def test_a_few_outliers_are_noted_without_a_warning():
+    times = iter(([1.0 * MS] * 20 + [9.0 * MS]) * 20)
+    comparison = compared(a=Script(noisy(1, 1)), b=Script(lambda: next(times)))
+    assert any(note.endswith(f"counted in: {row(comparison, 'b').outliers} of b")
+               for note in comparison.notes)  # fmt: skip
+    assert not any("far out" in warning for warning in comparison.warnings)
 
 
 def test_one_engine_has_nothing_to_be_compared_with():
