@@ -101,11 +101,10 @@ class NativeExecutable(Executable):
         self.context.depth_limit = 0
         self.context.frame_limit = 0
 
-    @property
-    def output_so_far(self):
+    def output_from(self, start):
         if self.memory is None:
             return ()
-        return self._output(self.context.output_used)
+        return self._output(start, self.context.output_used)
 
     # Inside
 
@@ -127,8 +126,8 @@ class NativeExecutable(Executable):
         self.context.heap_limit = heap_words
         self.context.output_limit = limits.max_output
 
-    def _output(self, count):
-        pairs = self.memory.output.words[: 2 * count].tolist()
+    def _output(self, start, end):
+        pairs = self.memory.output.words[2 * start : 2 * end].tolist()
         return tuple(
             _number(bits, Type.FLOAT if kind else Type.INT)
             for kind, bits in zip(pairs[::2], pairs[1::2], strict=True)
@@ -143,7 +142,7 @@ class NativeExecutable(Executable):
             result = _number(context.result, self.program.main.result)
         return Outcome(
             result,
-            self._output(context.output_used),
+            self._output(0, context.output_used),
             trap,
             fuel - context.fuel if self.counting else None,
         )
@@ -151,12 +150,13 @@ class NativeExecutable(Executable):
 
 class CompiledExecutable(NativeExecutable):
     """A program in machine code from `vmlab.kernels.native`. `make_ir()` gives the IR that was
-    compiled to `unit`."""
+    compiled to `unit` with `effort`."""
 
-    def __init__(self, program, counting, unit, make_ir):
+    def __init__(self, program, counting, unit, make_ir, effort=native.Effort.FULL):
         super().__init__(program, counting)
         self._unit = unit
         self._make_ir = make_ir
+        self._effort = effort
         self._enter = native.ENTER(unit.address)
         self.compile_seconds = unit.seconds
         self.from_cache = unit.from_cache
@@ -165,10 +165,10 @@ class CompiledExecutable(NativeExecutable):
         return self._enter(ctypes.addressof(self.context), runs)
 
     def ir(self):
-        return str(native.optimise(self._make_ir()))
+        return str(native.optimise(self._make_ir(), self._effort))
 
     def machine_code(self):
-        return self._unit.assembly or native.assembly(self._make_ir())
+        return self._unit.assembly or native.assembly(self._make_ir(), self._effort)
 
 
 def _put(region, index, type_, value):

@@ -5,6 +5,7 @@ times as long, and its cache watches only the file of the jitted function.
 """
 
 import ctypes
+import enum
 import functools
 import hashlib
 import itertools
@@ -62,14 +63,28 @@ class Unit:
     assembly: str | None  # only where it was asked for or came from the cache
 
 
-def optimise(ir_text: str) -> llvm.ModuleRef:
+class Effort(enum.Enum):
+    """How long to optimise."""
+
+    FULL = enum.auto()
+    LARGE = enum.auto()  # without unrolling and vectorising: for programs where that takes seconds
+    QUICK = enum.auto()  # no more than putting values into registers: for builds that count
+
+
+def optimise(ir_text: str, effort: Effort = Effort.FULL) -> llvm.ModuleRef:
     module = llvm.parse_assembly(ir_text)
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = True
-    options.slp_vectorization = True
+    options.loop_vectorization = options.slp_vectorization = effort is Effort.FULL
+    options.loop_unrolling = effort is Effort.FULL
     builder = llvm.create_pass_builder(target_machine(), options)
-    builder.getModulePassManager().run(module, builder)
+    if effort is Effort.QUICK:
+        manager = llvm.create_new_module_pass_manager()
+        manager.add_sroa_pass()
+        manager.add_simplify_cfg_pass()
+    else:
+        manager = builder.getModulePassManager()
+    manager.run(module, builder)
     return module
 
 
@@ -84,14 +99,14 @@ def load(object_code: bytes, symbol: str) -> tuple[llvm.ResourceTracker, int]:
     return library, library[symbol]
 
 
-def assembly(ir_text: str) -> str:
-    return target_machine().emit_assembly(optimise(ir_text))
+def assembly(ir_text: str, effort: Effort = Effort.FULL) -> str:
+    return target_machine().emit_assembly(optimise(ir_text, effort))
 
 
-def compile_ir(make_ir, symbol: str) -> Unit:
+def compile_ir(make_ir, symbol: str, effort: Effort = Effort.FULL) -> Unit:
     """Compile and load the module that `make_ir()` gives as text; `symbol` is its entry."""
     start = time.perf_counter()
-    object_code = target_machine().emit_object(optimise(make_ir()))
+    object_code = target_machine().emit_object(optimise(make_ir(), effort))
     library, address = load(object_code, symbol)
     return Unit(library, address, time.perf_counter() - start, False, None)
 

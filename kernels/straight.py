@@ -5,28 +5,40 @@ context, and each caller adds the site of its call on the way out: a call chain 
 until it is needed.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from llvmlite import ir
 
-from vmlab.isa import Flow, Trap
+from vmlab.isa import Flow, Operand, Trap
 from vmlab.kernels.callgraph import CallGraph, stack_words
 from vmlab.kernels.context import MACHINE_STACK
 from vmlab.kernels.emitter import Emitter
 from vmlab.kernels.entry import emit_enter, emit_run, stack_pointer
 from vmlab.kernels.executable import CompiledExecutable
-from vmlab.kernels.native import compile_ir
+from vmlab.kernels.native import Effort, compile_ir
 from vmlab.kernels.operands import Memory, Ssa
 from vmlab.kernels.semantics import SEMANTICS
 from vmlab.kernels.values import I64, WORDS, i64, llvm_type
 from vmlab.outcome import Place
 
-# A recursive function is compiled with its own recursion inlined, up to this many VM instructions
-# and levels. GCC does the like; LLVM's inliner leaves recursion alone.
-SELF_INLINING = 256
-MAX_LEVEL = 4
+LARGE_PROGRAM = (
+    2_000  # VM instructions from which on compile time counts more than the last percent
+)
+
+# A small recursive function is compiled with its own recursion inlined, up to so many VM
+# instructions in all. GCC does the like; LLVM's inliner leaves recursion alone.
+SMALL_FUNCTION = 48
+SELF_INLINING = 512
+
+# An innermost loop is compiled as several copies of itself, one behind the other, so that not
+# every turn passes a safepoint: at most so many copies, so many VM instructions a loop, and so
+# many in all loops of the program.
+LOOP_COPIES = 8
+LOOP_INSTRUCTIONS = 128
+ALL_LOOP_INSTRUCTIONS = 512
 
 
 def inlined(program, counting):
@@ -44,7 +56,10 @@ class StraightExecutable(CompiledExecutable):
         def make_ir():
             return str(ProgramEmitter(engine, program, graph, storage, counting).module)
 
-        super().__init__(program, counting, compile_ir(make_ir, "enter"), make_ir)
+        size = sum(len(function.code) for function in program.functions)
+        timed = Effort.LARGE if size > LARGE_PROGRAM else Effort.FULL
+        effort = Effort.QUICK if counting else timed
+        super().__init__(program, counting, compile_ir(make_ir, "enter", effort), make_ir, effort)
         self._stack_words = (
             (lambda max_depth: stack_words(program, graph, max_depth))
             if storage is Memory
@@ -76,6 +91,7 @@ class ProgramEmitter:
         self.counting = counting
         self.module = ir.Module(engine)
         indices = range(len(program.functions))
+        self.loops = self._loops()
         self.levels = [self._self_inlining_levels(index) for index in indices]
         self.functions = [self._declare(index, "") for index in indices]
         for index in indices:
@@ -83,15 +99,31 @@ class ProgramEmitter:
         emit_run(self.module, self._emit_main)
         emit_enter(self.module)
 
+    def _loops(self):
+        """One dict a function: the loop that an instruction is in, for the copied ones."""
+        if self.counting:
+            return [{}] * len(self.program.functions)
+        found = [innermost_loops(function.code) for function in self.program.functions]
+        together = sum(end - head + 1 for loops in found for head, end in loops)
+        return [
+            {
+                at: loop
+                for head, end in loops
+                if (loop := Loop.copied(head, end, together)).copies > 1
+                for at in range(head, end + 1)
+            }
+            for loops in found
+        ]
+
     def _self_inlining_levels(self, index):
         cycle = self.graph.cycle[index]
         if cycle is None or self.counting or not self.storage.self_inlining:
             return 0
+        sizes = [len(function.code) for function in self.program.functions]
+        if any(sizes[f] > SMALL_FUNCTION for f, c in enumerate(self.graph.cycle) if c == cycle):
+            return 0
         copies, size, level = Counter({index: 1}), 0, -1
-        while level < MAX_LEVEL:
-            size += sum(n * len(self.program.functions[f].code) for f, n in copies.items())
-            if size > SELF_INLINING:
-                break
+        while (size := size + sum(sizes[f] * n for f, n in copies.items())) <= SELF_INLINING:
             level += 1
             inner = Counter()
             for function, count in copies.items():
@@ -128,6 +160,45 @@ class ProgramEmitter:
     def _emit_main(self, b, context):
         main = self.program.main_index
         return self.storage.run_main(b, context, self.functions[main], self.program.functions[main])
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop without loops in it: the instructions from `head` to `end`, emitted `copies` times
+    one behind the other. The last copy alone has a safepoint."""
+
+    head: int
+    end: int
+    copies: int
+
+    @classmethod
+    def copied(cls, head, end, together):
+        """`together` is the size of all innermost loops of the program."""
+        room = min(
+            LOOP_COPIES, LOOP_INSTRUCTIONS // (end - head + 1), ALL_LOOP_INSTRUCTIONS // together
+        )
+        return cls(head, end, max(room, 1))
+
+
+def innermost_loops(code) -> list[tuple[int, int]]:
+    """The first and the last instruction of each innermost loop without a call. Beside a call a
+    safepoint is little, and copies of a call keep LLVM from inlining it."""
+    ends = {}
+    for i, instruction in enumerate(code):
+        if instruction.opcode.operand is Operand.LABEL and instruction.target <= i:
+            ends[instruction.target] = i
+    heads = sorted(ends)
+    calls = [i for i, instruction in enumerate(code) if instruction.opcode.flow is Flow.CALL]
+    return [
+        (head, ends[head])
+        for head in heads
+        if not _any_between(heads, head + 1, ends[head])
+        and not _any_between(calls, head, ends[head])
+    ]
+
+
+def _any_between(places, first, last) -> bool:
+    return bisect_left(places, first) < bisect_right(places, last)
 
 
 class FunctionEmitter(Emitter):
@@ -202,7 +273,7 @@ class FunctionEmitter(Emitter):
                 self.put("trap", i64(MACHINE_STACK))
                 self.storage.finish(trapped=1)
 
-    # Basic blocks
+    # Basic blocks. Those of an innermost loop are emitted several times in a row.
 
     def _emit_blocks(self):
         code, reachable = self.function.code, self.map.reachable
@@ -211,15 +282,36 @@ class FunctionEmitter(Emitter):
             if instruction.opcode.flow in (Flow.JUMP, Flow.BRANCH):
                 leaders |= {instruction.target, i + 1}
         starts = sorted(i for i in leaders if i < len(code) and reachable[i])
-        self.blocks = {i: self.b.append_basic_block(f"{self.function.name}.{i}") for i in starts}
-        self.b.branch(self.blocks[0])
-        for start in starts:
-            self._emit_block(start)
+        self.loops = self.unit.loops[self.index]
+        self.blocks = {
+            (start, copy): self.b.append_basic_block(f"{self.function.name}.{start}")
+            for start in starts
+            for copy in range(self._copies(start))
+        }
+        self.leaders = set(starts)
+        self.copy = 0
+        self.b.branch(self.blocks[0, 0])
+        for start, copy in self.blocks:
+            self._emit_block(start, copy)
 
-    def _emit_block(self, start):
+    def _copies(self, at):
+        return self.loops[at].copies if at in self.loops else 1
+
+    def _block(self, target):
+        """Where a jump from the current instruction goes: around a loop to the loop's next copy,
+        within a loop to the same copy, elsewhere to the only or the first one."""
+        loop = self.loops.get(self.at)
+        if loop is None or self.loops.get(target) is not loop:
+            return self.blocks[target, 0]
+        if target <= self.at:
+            return self.blocks[target, (self.copy + 1) % loop.copies]
+        return self.blocks[target, self.copy]
+
+    def _emit_block(self, start, copy):
         code = self.function.code
-        self.b.position_at_end(self.blocks[start])
+        self.b.position_at_end(self.blocks[start, copy])
         self.storage.enter_block(self.map.before[start])
+        self.copy = copy
         charged = start
         at = start
         while True:
@@ -227,12 +319,12 @@ class FunctionEmitter(Emitter):
             if self.unit.counting and at == charged:
                 charged = self._charge(at)
             self._emit_instruction(code[at], self.map.variants[at])
-            at += 1
             if self.b.block.is_terminated:
                 return
-            if at in self.blocks:
+            at += 1
+            if at in self.leaders:
                 self.storage.leave_block()
-                self.b.branch(self.blocks[at])
+                self.b.branch(self._block(at))
                 return
 
     def _charge(self, at):
@@ -243,7 +335,7 @@ class FunctionEmitter(Emitter):
         while True:
             opcode = code[end].opcode
             end += 1
-            if opcode.traps or opcode.flow is not Flow.NEXT or end in self.blocks:
+            if opcode.traps or opcode.flow is not Flow.NEXT or end in self.leaders:
                 break
         b = self.b
         fuel = self.get("fuel")
@@ -322,15 +414,16 @@ class FunctionEmitter(Emitter):
 
     def jump(self):
         self._before_jump(None)
-        self.b.branch(self.blocks[self._operand()])
+        self.b.branch(self._block(self._operand()))
 
     def jump_if(self, condition):
         self._before_jump(condition)
-        self.b.cbranch(condition, self.blocks[self._operand()], self.blocks[self.at + 1])
+        self.b.cbranch(condition, self._block(self._operand()), self._block(self.at + 1))
 
     def _before_jump(self, condition):
         if self._operand() <= self.at:
-            self.safepoint()
+            if self.copy == self._copies(self.at) - 1:
+                self.safepoint()
             if self.unit.counting:
                 taken = i64(1) if condition is None else self.b.zext(condition, I64)
                 self.put("back_edges", self.b.add(self.get("back_edges"), taken))

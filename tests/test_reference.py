@@ -406,7 +406,7 @@ def test_globals_start_afresh_in_every_run() -> None:
         assert (outcome.result, outcome.output) == (43, (41, 42, 43))
         assert outcome.instructions == 3 * 12 + 2
         assert executable.back_edges == 2
-        assert executable.output_so_far == (41, 42, 43)
+        assert executable.output_from(0) == (41, 42, 43)
 
 
 def test_without_counting_there_are_no_counts() -> None:

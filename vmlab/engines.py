@@ -54,9 +54,9 @@ class Executable(ABC):
         """The LLVM IR of the code that runs, optimised; None where the engine makes none."""
         return None
 
-    @property
-    def output_so_far(self) -> tuple[Number, ...]:
-        """What the running call has printed up to now. Any thread may look."""
+    def output_from(self, start: int) -> tuple[Number, ...]:
+        """What the running call has printed up to now, from the value `start` on. Any thread may
+        look."""
         return ()
 
 

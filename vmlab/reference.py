@@ -184,9 +184,8 @@ class Reference(Executable):
     def interrupt(self) -> None:
         self._interrupted = True
 
-    @property
-    def output_so_far(self) -> tuple[Number, ...]:
-        return tuple(self._output)
+    def output_from(self, start: int) -> tuple[Number, ...]:
+        return tuple(self._output[start:])
 
     def _enter(self, function: int, args: Sequence[Value]) -> Frame:
         """A new frame, its locals at zero."""

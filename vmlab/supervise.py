@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -16,7 +17,7 @@ from vmlab.stack import set_stack_size
 # a program goes; engines check the stack pointer against it and never run over.
 STACK_BYTES = 1 << 30
 
-_OUTPUT_SECONDS = 0.05
+_PATIENCE = 0.05  # seconds between looks at a run's output, and between requests to stop
 
 
 class Supervisor:
@@ -57,34 +58,35 @@ class Supervisor:
         `interrupted`. `on_output` is given the values printed, in order and once each, while the
         program runs and at its end."""
         self._jobs.put(lambda: executable.call(args, limits, iterations))
-        deadline = None if limits.timeout is None else time.monotonic() + limits.timeout
+        deadline = math.inf if limits.timeout is None else time.monotonic() + limits.timeout
+        stopping = False
         shown = 0
         while True:
+            patience = deadline - time.monotonic()
+            if stopping or on_output is not None:
+                patience = min(patience, _PATIENCE)
             try:
-                result = self._results.get(timeout=_wait(deadline, on_output is not None))
+                result = self._results.get(
+                    timeout=max(patience, 0) if patience < math.inf else None
+                )
                 break
             except queue.Empty:
-                if on_output is not None:
-                    values = executable.output_so_far
-                    on_output(values[shown:])
-                    shown = len(values)
-                if deadline is not None and time.monotonic() >= deadline:
-                    executable.interrupt()
-                    deadline = None
+                stopping = stopping or time.monotonic() >= deadline
             except KeyboardInterrupt:
+                stopping = True
+            if stopping:
+                # Again and again: the first may come before the call has begun.
                 executable.interrupt()
+                deadline = math.inf
+            if on_output is not None:
+                values = executable.output_from(shown)
+                on_output(values)
+                shown += len(values)
         if isinstance(result, BaseException):
             raise result
         if on_output is not None:
             on_output(result.outcome.output[shown:])
         return result
-
-
-def _wait(deadline: float | None, streaming: bool) -> float | None:
-    times = [] if deadline is None else [max(0.0, deadline - time.monotonic())]
-    if streaming:
-        times.append(_OUTPUT_SECONDS)
-    return min(times, default=None)
 
 
 def supervised(
