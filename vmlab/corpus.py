@@ -19,6 +19,11 @@ def names() -> list[str]:
     return sorted(name.removesuffix(_SUFFIX) for name in entries if name.endswith(_SUFFIX))
 
 
+def path(name: str) -> str:
+    """Where the file of a corpus program is."""
+    return str(_entry(name))
+
+
 def source(name: str) -> str:
     """The text of a corpus program."""
     return _entry(name).read_text(encoding="utf-8")
@@ -35,7 +40,7 @@ def load(name_or_path: str) -> Program:
     is called like one of the corpus). Raises ValueError if there is neither, OSError if the file
     cannot be read, `ProgramError` if the program is invalid."""
     if name_or_path in names():
-        return assembler.assemble(source(name_or_path), str(_entry(name_or_path)))
+        return assembler.assemble(source(name_or_path), path(name_or_path))
     if Path(name_or_path).exists():
         return assembler.load(name_or_path)
     meant = closest(name_or_path.removesuffix(_SUFFIX), names())

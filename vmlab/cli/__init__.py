@@ -1,0 +1,95 @@
+"""The command line: `vmlab COMMAND`. One module a group of commands.
+
+The modules in here import what is heavy (Numba, NumPy, LLVM, most of vmlab) inside of commands, so
+that `vmlab --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+import vmlab
+from vmlab.cli import exits
+from vmlab.cli.compare import compare
+from vmlab.cli.doctor import doctor
+from vmlab.cli.listing import list_
+from vmlab.cli.running import run, test
+from vmlab.cli.sources import check, fmt, show
+
+
+class _CommandLine(click.Group):
+    """Turns whatever ends a command into an exit code, and a message where one is due."""
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        extra["standalone_mode"] = False
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors="backslashreplace")
+        try:
+            code = super().main(*args, **extra)
+            sys.stdout.flush()
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+        except exits.Stop as stop:
+            click.echo(f"Error: {stop}", err=True)
+            code = stop.code
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("Interrupted", err=True)
+            code = exits.INTERRUPTED
+        except BrokenPipeError:
+            # Whoever read the output has enough of it. Python must not try to flush the rest.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = exits.BROKEN_PIPE
+        except Exception as error:
+            code = _failed(error)
+        sys.exit(code)
+
+
+def _failed(error: Exception) -> int:
+    """Say that something went wrong that no command foresaw."""
+    from vmlab.diagnostics import ProgramError
+
+    if isinstance(error, ProgramError):
+        click.echo(str(error), err=True)
+        return exits.INVALID_PROGRAM
+    if os.environ.get("VMLAB_TRACEBACK"):
+        traceback.print_exception(error)
+        return exits.FAILED
+    if isinstance(error, OSError):
+        click.echo(f"Error: {error}", err=True)
+        return exits.FAILED
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}:{frame.lineno}"
+    click.echo(
+        f"Error: this is a bug in vmlab {vmlab.__version__}: {type(error).__name__} at {place}:"
+        f" {error}\nPlease report it with what the same command prints with VMLAB_TRACEBACK=1.",
+        err=True,
+    )
+    return exits.FAILED
+
+
+@click.group(
+    cls=_CommandLine,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""
+    \b
+    PROGRAM is the path of a .vm file, or a name that `vmlab list` shows.
+    Exit codes: 0 done; 1 engines disagree, a --fail-if holds, an expect line fails or a
+    file is not formatted; 2 usage; 65 the program is invalid; 70 it trapped; 130
+    interrupted by Ctrl-C or --timeout; 71 the system or vmlab itself failed.
+    """,
+)
+@click.version_option(vmlab.__version__, message="%(prog)s %(version)s")
+def main() -> None:
+    """Run one program on engines that differ by one mechanism each, see that they agree, and
+    measure what each mechanism costs: `vmlab compare sieve`."""
+
+
+for _command in (compare, run, test, check, fmt, show, list_, doctor):
+    main.add_command(_command)

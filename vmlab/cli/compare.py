@@ -1,0 +1,190 @@
+"""`compare`: the comparison of engines, as a table or as JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from textwrap import indent
+from typing import TYPE_CHECKING
+
+import click
+
+from vmlab.cli import exits
+from vmlab.cli.parameters import (
+    argument_option,
+    bad,
+    limit_options,
+    open_program,
+    parse_arguments,
+    table_format,
+    whole_number,
+)
+from vmlab.cli.status import Status
+
+if TYPE_CHECKING:
+    from vmlab.comparison import Comparison
+    from vmlab.fail_if import Condition
+    from vmlab.outcome import Limits
+    from vmlab.program import Program
+
+
+@click.command()
+@click.argument("name", metavar="PROGRAM")
+@click.option(
+    "--engines",
+    metavar="NAME,...",
+    help="The engines; the first is what the others are compared with. All but the reference"
+    " unless given.",
+)
+@argument_option
+@click.option(
+    "--rounds", type=whole_number(1), metavar="N", help="How often every engine is timed."
+)
+@click.option("--quick", is_flag=True, help="Fewer rounds, wider intervals.")
+@click.option("--json", "as_json", is_flag=True, help="All samples and facts, as JSON.")
+@click.option(
+    "--format",
+    "layout",
+    type=table_format,
+    metavar="NAME",
+    help="Nothing but the table, in a format of tabulate: github, html, latex, tsv ...",
+)
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(),
+    help="Write the report to this file; JSON if its name ends in .json.",
+)
+@click.option(
+    "--fail-if",
+    "conditions",
+    metavar="CONDITION",
+    multiple=True,
+    help="End with exit code 1 if this holds, such as 'switch>30*inlined'; may be repeated.",
+)
+@limit_options
+@click.pass_context
+def compare(
+    context: click.Context,
+    name: str,
+    engines: str | None,
+    assignments: Sequence[tuple[str, str]],
+    rounds: int | None,
+    quick: bool,
+    as_json: bool,
+    layout: str | None,
+    output: str | None,
+    conditions: Sequence[str],
+    limits: Limits,
+) -> None:
+    """Time a program on several engines.
+
+    First they must agree: on the expect lines, and in result, output and instructions. Then they
+    are timed in interleaved rounds."""
+    if rounds is not None and quick:
+        raise click.UsageError("--rounds and --quick exclude each other")
+    as_json = as_json or (output is not None and output.endswith(".json"))
+    if as_json and layout is not None:
+        raise click.UsageError("--format is about tables: leave it out for JSON")
+    program = open_program(name)
+    if output is not None and Path(output).exists() and Path(output).samefile(program.source.path):
+        raise bad("--output", f"'{output}' is the program itself")
+    arguments = parse_arguments(program, assignments)
+
+    from vmlab.engines import COMPARED
+    from vmlab.fail_if import parse_condition
+    from vmlab.measure.compare import compare as measure
+
+    chosen = COMPARED if engines is None else [part.strip() for part in engines.split(",")]
+    try:
+        checks = [parse_condition(condition, chosen) for condition in conditions]
+    except ValueError as error:
+        raise bad("--fail-if", str(error)) from None
+    with contextlib.ExitStack() as stack:
+        write = _opened(output, stack)
+        with Status() as status, _explained():
+            comparison = measure(
+                program,
+                chosen,
+                arguments,
+                rounds=rounds,
+                quick=quick,
+                limits=limits,
+                progress=status,
+            )
+        write(_report(comparison, as_json, layout))
+    if output is not None or layout is not None:
+        click.echo(_remarks(comparison), err=True)
+    for warning in comparison.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    if output is not None:
+        click.echo(f"Written to {output}", err=True)
+    context.exit(_exit_code(comparison, program, checks, limits))
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Ends the command with a message where the comparison cannot be made."""
+    from vmlab.engines import EngineUnavailable
+
+    try:
+        yield
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    except EngineUnavailable as error:
+        raise exits.Stop(str(error), exits.USAGE) from None
+    except TimeoutError as error:
+        raise exits.Stop(str(error), exits.INTERRUPTED) from None
+
+
+def _opened(output: str | None, stack: contextlib.ExitStack) -> Callable[[str], object]:
+    """What writes the report: to stdout, or to a file that stays as it was if the stack ends with
+    an exception."""
+    from vmlab.report.output import OutputFile
+
+    if output is None:
+        return functools.partial(click.echo, nl=False)
+    try:
+        return stack.enter_context(OutputFile(output)).write
+    except OSError as error:
+        raise bad("--output", f"cannot write '{output}': {error.strerror}") from None
+
+
+def _report(comparison: Comparison, as_json: bool, layout: str | None) -> str:
+    if as_json:
+        return comparison.to_json()
+    if layout is not None:
+        return comparison.table(layout) + "\n"
+    timed = comparison.rounds is not None
+    return "\n".join([*([comparison.table(), ""] if timed else []), _remarks(comparison), ""])
+
+
+def _remarks(comparison: Comparison) -> str:
+    """The verdict, and what one must know to read the table."""
+    notes = (indent(note, "      ").strip() for note in comparison.notes)
+    return "\n".join([comparison.verdict, *(f"Note: {note}" for note in notes)])
+
+
+def _exit_code(
+    comparison: Comparison, program: Program, checks: Sequence[Condition], limits: Limits
+) -> int:
+    """Having said why, unless the verdict does."""
+    from vmlab.report.numbers import interval
+
+    outcome = comparison.agreement.outcome
+    if outcome is not None and outcome.trap is not None:
+        from vmlab.cli import traps
+
+        click.echo(traps.report(program, outcome.trap, limits), err=True)
+    if comparison.exit_code:
+        return comparison.exit_code
+    try:
+        held = [check for check in checks if check.holds(comparison)]
+    except ValueError as error:
+        raise exits.Stop(f"--fail-if cannot be decided: {error}", exits.USAGE) from None
+    for check in held:
+        ratio = interval(comparison.ratio(check.left, check.right))
+        click.echo(f"Error: --fail-if holds: {check}; measured: {ratio}", err=True)
+    return exits.DIFFERS if held else 0

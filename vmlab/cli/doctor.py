@@ -1,0 +1,191 @@
+"""`doctor`: the machine, the caches, the engines, and what would disturb a measurement."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from textwrap import indent
+from typing import TYPE_CHECKING
+
+import click
+
+import vmlab
+from vmlab.cli import exits
+from vmlab.cli.status import Status
+
+if TYPE_CHECKING:
+    from vmlab.measure.machine import Disturbance
+    from vmlab.program import Program
+
+_TINY = """
+func main() -> int
+    push 6
+    push 7
+    mul
+    ret
+end
+"""
+_TINY_RESULT = 42
+_PATIENCE = 10.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Cache:
+    """Where compiled code is kept, and how much. `stale_bytes` of it have been left by other
+    versions of vmlab or of what it builds on."""
+
+    directory: str
+    bytes: int
+    stale_bytes: int
+    unwritable: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Health:
+    """How an engine fares with a tiny program; `fault` is why it cannot run it, if so."""
+
+    engine: str
+    fault: str | None
+    compile_seconds: float
+    from_cache: bool
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_context
+def doctor(context: click.Context, as_json: bool) -> None:
+    """Look over the machine and every engine.
+
+    Says what would disturb a measurement, and what to do about it."""
+    from vmlab.measure.counters import probe_counters
+    from vmlab.measure.machine import describe_machine, disturbances
+
+    machine, counters = describe_machine(), probe_counters()
+    engines, cache = _try_engines(), _look_at_cache()
+    advice = [*disturbances(machine), *_cache_advice(cache)]
+    if as_json:
+        report = {
+            "vmlab": vmlab.__version__,
+            "machine": {key: asdict(fact) for key, fact in machine.items()},
+            "counters": asdict(counters),
+            "cache": None if cache is None else asdict(cache),
+            "engines": [asdict(health) for health in engines],
+            "advice": [asdict(disturbance) for disturbance in advice],
+        }
+        click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        counting = "available" if counters.available else f"not available: {counters.reason}"
+        facts = [[fact.label, str(fact)] for fact in machine.values()]
+        facts += [["hardware counters", counting], ["vmlab", vmlab.__version__]]
+        click.echo(_section("machine", facts))
+        click.echo(_section("cache of compiled code", _cache_facts(cache)))
+        click.echo(_section("engines", [[health.engine, _fares(health)] for health in engines]))
+        click.echo("what would disturb a measurement, and what to do about it")
+        for disturbance in advice:
+            click.echo(f"  - {disturbance.what}\n    -> {disturbance.remedy}")
+        if not advice:
+            click.echo("  nothing found")
+    if any(health.fault for health in engines):
+        context.exit(exits.FAILED)
+
+
+def _section(title: str, rows: Iterable[Sequence[str]]) -> str:
+    from tabulate import tabulate
+
+    return f"{title}\n{indent(tabulate(rows, tablefmt='plain', disable_numparse=True), '  ')}\n"
+
+
+def _try_engines() -> list[_Health]:
+    from vmlab.assembler import assemble
+    from vmlab.engines import ENGINES
+
+    program = assemble(_TINY, "<tiny>")
+    with Status() as status:
+        found = []
+        for done, name in enumerate(ENGINES):
+            status(f"trying {name}", done, len(ENGINES))
+            found.append(_try(name, program))
+    return found
+
+
+def _try(name: str, program: Program) -> _Health:
+    from vmlab.engines import ENGINES
+    from vmlab.outcome import Limits, Outcome
+    from vmlab.report.numbers import listing
+    from vmlab.supervise import supervised
+
+    try:
+        executable = ENGINES[name].build(program, counting=False)
+        outcome = supervised(executable, (), Limits(timeout=_PATIENCE)).outcome
+    except Exception as error:  # whatever keeps an engine from working here is the finding
+        return _Health(name, f"{type(error).__name__}: {error}", 0.0, False)
+    wrong = outcome.differences(Outcome(_TINY_RESULT, (), None, None))
+    fault = f"runs, but {listing(wrong)} not as it must be" if wrong else None
+    return _Health(name, fault, executable.compile_seconds, executable.from_cache)
+
+
+def _fares(health: _Health) -> str:
+    from vmlab.report.numbers import duration
+
+    if health.fault is not None:
+        return f"does not work: {health.fault}"
+    if not health.compile_seconds:
+        return "works"
+    how = "loaded from the cache" if health.from_cache else "built"
+    return f"works; {how} in {duration(health.compile_seconds)}"
+
+
+def _look_at_cache() -> _Cache | None:
+    """None where the native half cannot be imported: trying the engines tells why."""
+    try:
+        from vmlab.kernels.native import cache_directory
+    except (ImportError, OSError):
+        return None
+    current: Path = cache_directory()
+    root = current.parent
+    unwritable = None
+    try:
+        current.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=current):
+            pass
+    except OSError as error:
+        unwritable = error.strerror or str(error)
+    files = [path for path in root.rglob("*") if path.is_file()]
+    return _Cache(
+        directory=str(root),
+        bytes=sum(path.stat().st_size for path in files),
+        stale_bytes=sum(path.stat().st_size for path in files if current not in path.parents),
+        unwritable=unwritable,
+    )
+
+
+def _cache_facts(cache: _Cache | None) -> list[list[str]]:
+    if cache is None:
+        return [["directory", "unknown, since the engines cannot be imported"]]
+    stale = f", of which {_mebibytes(cache.stale_bytes)} are of other versions: delete them at will"
+    return [
+        ["directory", cache.directory],
+        ["size", _mebibytes(cache.bytes) + (stale if cache.stale_bytes else "")],
+        ["writable", "yes" if cache.unwritable is None else f"no: {cache.unwritable}"],
+    ]
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / 2**20:.1f} MiB"
+
+
+def _cache_advice(cache: _Cache | None) -> list[Disturbance]:
+    from vmlab.measure.machine import Disturbance
+
+    if cache is None or cache.unwritable is None:
+        return []
+    return [
+        Disturbance(
+            "the cache cannot be written, so engines are compiled anew by every command",
+            "make its directory writable, or name another one in VMLAB_CACHE_DIR",
+            grave=False,
+        )
+    ]

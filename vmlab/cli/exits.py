@@ -1,0 +1,19 @@
+"""Exit codes, and ending a command with one."""
+
+from __future__ import annotations
+
+DIFFERS = 1  # engines disagree, a --fail-if holds, an expect line fails, a file is not formatted
+USAGE = 2
+INVALID_PROGRAM = 65  # EX_DATAERR of sysexits.h
+TRAPPED = 70
+FAILED = 71  # EX_OSERR: the system failed, or vmlab itself
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+
+class Stop(Exception):
+    """Ends the command with a message and an exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code

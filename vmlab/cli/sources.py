@@ -1,0 +1,128 @@
+"""`check`, `fmt` and `show`: programs as text, without running them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from vmlab.cli import exits, parameters
+from vmlab.cli.parameters import bad, build, open_program
+
+if TYPE_CHECKING:
+    from vmlab.engines import Engine
+
+_STDIN = "-"
+
+
+@click.command()
+@click.argument("programs", metavar="PROGRAM...", nargs=-1, required=True)
+@click.pass_context
+def check(context: click.Context, programs: tuple[str, ...]) -> None:
+    """Report every error in programs."""
+    from vmlab.diagnostics import ProgramError, counted
+
+    valid = True
+    for name in programs:
+        try:
+            program = open_program(name)
+        except ProgramError as error:
+            click.echo(f"{error}\n", err=True)
+            click.echo(f"{name}: {counted(len(error.diagnostics), 'error')}", err=True)
+            valid = False
+            continue
+        instructions = sum(len(function.code) for function in program.functions)
+        parts = (
+            counted(len(program.functions), "function"),
+            counted(instructions, "instruction"),
+            counted(len(program.expectations), "expect line"),
+        )
+        click.echo(f"{name}: valid: {', '.join(parts)}")
+    if not valid:
+        context.exit(exits.INVALID_PROGRAM)
+
+
+@click.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--check", is_flag=True, help="Change nothing; name the files that would change.")
+@click.pass_context
+def fmt(context: click.Context, files: tuple[str, ...], check: bool) -> None:
+    """Lay files out in the canonical way, in place.
+
+    Only spaces and blank lines change. The FILE - is stdin, written to stdout."""
+    from vmlab.diagnostics import ProgramError
+    from vmlab.formatter import format_source
+
+    code = 0
+    for name in files:
+        try:
+            text = _read(name)
+            formatted = format_source(text, name)
+        except ProgramError as error:
+            click.echo(f"{error}\n", err=True)
+            code = exits.INVALID_PROGRAM
+            continue
+        if not check:
+            _write(name, formatted, changed=formatted != text)
+        elif formatted != text:
+            click.echo(name)
+            code = code or exits.DIFFERS
+    context.exit(code)
+
+
+def _read(name: str) -> str:
+    from vmlab import corpus
+    from vmlab.assembler import read_text
+
+    try:
+        return read_text("/dev/stdin" if name == _STDIN else name)
+    except FileNotFoundError:
+        known = name in corpus.names()
+        hint = "; that is a program of the corpus, and fmt rewrites files" if known else ""
+        raise bad("FILE", f"there is no file '{name}'{hint}") from None
+    except OSError as error:
+        raise bad("FILE", f"cannot read '{name}': {error.strerror}") from None
+
+
+def _write(name: str, text: str, changed: bool) -> None:
+    from vmlab.report.output import OutputFile
+
+    if name == _STDIN:
+        click.echo(text, nl=False)
+    elif changed:
+        try:
+            with OutputFile(name) as file:
+                file.write(text)
+        except OSError as error:
+            raise bad("FILE", f"cannot write '{name}': {error.strerror}") from None
+        click.echo(f"formatted {name}", err=True)
+
+
+@click.command()
+@click.argument("program", metavar="PROGRAM")
+@click.option(
+    "--engine", type=parameters.engine, metavar="NAME", help="Show the code of this engine:"
+)
+@click.option("--ir", "form", flag_value="ir", help="Show its LLVM IR, optimised.")
+@click.option("--asm", "form", flag_value="asm", help="Show its machine code, as assembly text.")
+def show(program: str, engine: Engine | None, form: str | None) -> None:
+    """Show a program's instructions, or an engine's code.
+
+    Every instruction comes with its index, the variant that the verifier chose, and the types on
+    the stack before it, the top last."""
+    if (engine is None) != (form is None):
+        missing = "--engine NAME" if engine is None else "--ir or --asm"
+        given = f"--{form}" if engine is None else f"--engine {engine.name}"
+        raise click.UsageError(f"{given} needs {missing} beside it")
+    loaded = open_program(program)
+    if engine is None:
+        from vmlab.disassembler import listing
+
+        click.echo(listing(loaded), nl=False)
+        return
+    executable = build(engine, loaded, counting=False)
+    text = executable.ir() if form == "ir" else executable.machine_code()
+    if text is None:
+        what = "LLVM IR" if form == "ir" else "machine code"
+        raise exits.Stop(f"{engine.name} makes no {what}", exits.USAGE)
+    click.echo(text.rstrip("\n"))

@@ -1,0 +1,79 @@
+"""What the user is told about a trap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmlab.diagnostics import excerpt
+from vmlab.isa import Trap
+from vmlab.outcome import Limits, Place, TrapReport
+from vmlab.program import Instruction, Program
+
+# Of a call chain longer than both together, so many calls are shown at either end.
+_INNERMOST = 5
+_OUTERMOST = 5
+
+
+def explain(trap: Trap, limits: Limits, *, timed_out: bool = False) -> str:
+    """What happened, and what helps if it was a limit."""
+    match trap:
+        case Trap.DIVIDE_BY_ZERO:
+            return "an int was divided by zero"
+        case Trap.INTEGER_OVERFLOW:
+            return "the result does not fit in an int"
+        case Trap.INDEX_OUT_OF_RANGE:
+            return "the index lies outside the array"
+        case Trap.NEGATIVE_LENGTH:
+            return "an array cannot have a negative length"
+        case Trap.OUT_OF_MEMORY:
+            return f"arrays may take {limits.max_heap:,} bytes; allow more with --max-heap"
+        case Trap.OUTPUT_LIMIT_EXCEEDED:
+            return f"a run may print {limits.max_output:,} values; allow more with --max-output"
+        case Trap.CALL_DEPTH_EXCEEDED:
+            return f"{limits.max_depth:,} calls may be active; allow more with --max-depth"
+        case Trap.OUT_OF_FUEL:
+            return f"a run may execute {limits.fuel:,} instructions (--fuel)"
+        case Trap.INTERRUPTED:
+            return f"after --timeout {limits.timeout:g}" if timed_out else "by Ctrl-C"
+
+
+def report(program: Program, trap: TrapReport, limits: Limits, *, timed_out: bool = False) -> str:
+    """The trap, where it happened, and the calls that led there."""
+    lines = program.source.lines
+    function, instruction = _look_up(program, trap.place)
+    return "\n".join(
+        [
+            f"{_where(program, instruction)}: trap: {trap.trap}:"
+            f" {explain(trap.trap, limits, timed_out=timed_out)}",
+            excerpt(lines, instruction.span),
+            f"  in {function}",
+            *(f"  {line}" for line in _calls(program, trap)),
+        ]
+    )
+
+
+def place(program: Program, trap: TrapReport) -> str:
+    """Where it happened, in one line."""
+    function, instruction = _look_up(program, trap.place)
+    return f"{_where(program, instruction)}, in {function}"
+
+
+def _calls(program: Program, trap: TrapReport) -> Iterator[str]:
+    calls = trap.chain[1:]
+    left_out = len(calls) - _INNERMOST - _OUTERMOST
+    for number, at in enumerate(calls):
+        if left_out > 0 and _INNERMOST <= number < _INNERMOST + left_out:
+            if number == _INNERMOST:
+                yield f"... {left_out:,} more calls ..."
+            continue
+        function, instruction = _look_up(program, at)
+        yield f"called from {function} at {_where(program, instruction)}"
+
+
+def _look_up(program: Program, at: Place) -> tuple[str, Instruction]:
+    function = program.functions[at.function]
+    return function.name, function.code[at.instruction]
+
+
+def _where(program: Program, instruction: Instruction) -> str:
+    return f"{program.source.path}:{instruction.span.line}:{instruction.span.column}"
