@@ -196,8 +196,12 @@ def excerpt(lines: Sequence[str], span: Span) -> str:
 
 def quote(text: str) -> str:
     """A piece of the source in quotes, for a message: shortened, and safe to print."""
+    return f"'{shortened(text)}'"
+
+
+def shortened(text: str) -> str:
     shown = text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"
-    return f"'{_printable(shown, 0)}'"
+    return _printable(shown, 0)
 
 
 def closest(name: str, candidates: Iterable[str]) -> str | None:

@@ -301,10 +301,11 @@ def _operand_hint(opcode: Opcode, wanted: list[Words], operands: Words) -> str |
         return "the operands are in the wrong order; 'swap' exchanges them"
     if len(wanted) > 1 and set(operands) == {Type.INT, Type.FLOAT}:
         return "convert one of them: 'float' makes an int a float, 'int' a float an int"
-    for have, want in zip(reversed(operands), reversed(wanted[0]), strict=False):
-        if have is not want:
-            return _conversion(have, want)
-    return None
+    # Pairs from the top, since below an error the stack may be known for less than all operands.
+    pairs = [list(zip(operands[::-1], pops[::-1], strict=False)) for pops in wanted]
+    # The lowest operand, such as the array, says best which effect was meant.
+    likely = max(pairs, key=lambda pairs: [have is want for have, want in reversed(pairs)])
+    return next(_conversion(have, want) for have, want in likely if have is not want)
 
 
 def _conversion(have: str | None, want: str | None) -> str | None:

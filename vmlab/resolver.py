@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vmlab import syntax
-from vmlab.diagnostics import Findings, Kind, quote
+from vmlab.diagnostics import Findings, Kind, quote, shortened
 from vmlab.isa import OPCODES, RESERVED_OPCODES, Opcode, Operand, Type
 from vmlab.literals import TYPES, read_number, read_type
 from vmlab.program import Function, Instruction, Number
@@ -173,7 +173,7 @@ class _Resolver:
             hint=self._other_use(name, opcode)
             or self._findings.suggest(name, names.known)
             or self._other_function(name, opcode)
-            or names.declare.format(name),
+            or names.declare.format(shortened(name)),
         )
 
     def _unknown_instruction(self, tokens: Sequence[Token]) -> None:
@@ -200,9 +200,9 @@ class _Resolver:
         if token.kind == "string":
             return _NO_STRINGS
         if syntax.is_number(token):
-            return f"put it on the stack in a line before: 'push {token.text}'"
+            return f"put it on the stack in a line before: {quote(f'push {token.text}')}"
         if opcode.name in TYPES and token.text not in self._draft.slots:
-            return f"to declare a local, write 'local {token.text}: {opcode.name}'"
+            return f"to declare a local, write {quote(f'local {token.text}: {opcode.name}')}"
         return self._other_use(token.text)
 
     def _wrong_operand_hint(self, opcode: Opcode, token: Token) -> str | None:
@@ -214,7 +214,7 @@ class _Resolver:
             case Operand.ELEMENT if token.text in TYPES:
                 return f"write '{opcode.name} {token.text.removesuffix('[]')}'"
             case Operand.LOCAL | Operand.GLOBAL if syntax.is_number(token):
-                return None if opcode.effects[0].pops else f"write 'push {token.text}'"
+                return None if opcode.effects[0].pops else f"write {quote(f'push {token.text}')}"
             case Operand.LABEL:
                 return "a label is a line 'NAME:'; the jump goes to the instruction below it"
         return None
@@ -225,7 +225,7 @@ class _Resolver:
         for operand, names in self._names.items():
             if name in names.known:
                 use = _INSTRUCTIONS.get((operand, pops)) or _INSTRUCTIONS[operand, not pops]
-                return f"{quote(name)} is a {operand}: use '{use} {name}'"
+                return f"{quote(name)} is a {operand}: use {quote(f'{use} {name}')}"
         if name in OPCODES:
             return f"{quote(name)} is an instruction: write it on a line of its own"
         return None
@@ -241,7 +241,7 @@ class _Resolver:
 def _shape_hint(tokens: Sequence[Token]) -> str | None:
     """What a line was likely meant to be that does not start with anything known."""
     if len(tokens) == 1:
-        return f"if this is a label, write '{tokens[0].text}:'"
+        return f"if this is a label, write {quote(tokens[0].text + ':')}"
     if len(tokens) > 2:
         return "there are no expressions: a line is one instruction, with one operand at most"
     return None

@@ -17,7 +17,7 @@ from vmlab.program import Source, Span
 
 _KINDS = ("", "word", "type", "number", "string", "mark", "comment", "stray")
 _TOKEN = re.compile(
-    r"""[ \t]*(?:
+    r"""[ \t]*+(?:
       ([A-Za-z_][A-Za-z0-9_]*+(?!\[[A-Za-z0-9_]*\]))
     | ([A-Za-z_][A-Za-z0-9_]*\[[A-Za-z0-9_]*\])
     | ([-+]?(?:\.?[0-9](?:[eE][-+]|[A-Za-z0-9_.])*|(?:inf|nan)\b))
@@ -269,7 +269,7 @@ def read_lines(source: Source) -> Iterator[Line]:
 
 def _tokenize(number: int, text: str) -> Line:
     tokens: list[Token] = []
-    for match in _TOKEN.finditer(text):
+    for match in _TOKEN.finditer(text.rstrip(" \t")):
         index = match.lastindex
         assert index is not None
         token = Token(_KINDS[index], match[index], number, match.start(index) + 1)

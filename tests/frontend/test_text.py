@@ -223,6 +223,7 @@ def test_a_file_without_a_program(text):
         ("func main(n) -> int\n    load n\n    ret\nend\n", ["expected-token"]),
         ("func main()\n    local 3: int\n    load n\n    print\n    ret\nend\n",
          ["expected-token"]),
+        ("func main()\n    jmp there\n(there):\n    ret\nend\n", ["expected-token"]),
         ("func main()\n    jmp süd\nsüd:\n    ret\nend\n",
          ["unexpected-character", "unexpected-character"]),
         # a missing `end` is one error
@@ -277,6 +278,70 @@ def test_diagnostics_are_data():
     assert (diagnostic.span.line, diagnostic.span.column, diagnostic.span.width) == (3, 10, 4)
     assert diagnostic.hint == "did you mean 'total'?"
     assert str(raised.value).startswith("a.vm:3:10: error: there is no local 'totl' in 'main'")
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("int i", "to declare a local, write 'local i: int'"),
+        ("float n", "'n' is a local: use 'load n'"),
+        ("aload table", "'table' is a global: use 'gload table'"),
+        ("print done", "'done' is a label: use 'jmp done'"),
+        ("add 0x10", "put it on the stack in a line before: 'push 0x10'"),
+        ("push dup", "'dup' is an instruction: write it on a line of its own"),
+        ("store 3", None),
+        ("newarr 3", None),
+        ("newarr float[]", "write 'newarr float'"),
+        ("gload 3", "write 'push 3'"),
+        ("goto done", None),
+        ("multiply", "did you mean 'mul'?"),
+        ("Add", "did you mean 'add'?"),
+        ("psuh 1", "did you mean 'push'?"),
+        ("local k: int []", "array types are written 'int[]' and 'float[]', without spaces"),
+    ],
+)
+def test_hints(line, hint):
+    text = f"global table: int[]\nfunc main(n: int = 0)\n{line}\ndone:\n    ret\nend\n"
+    with pytest.raises(ProgramError) as raised:
+        assemble(text)
+    assert raised.value.diagnostics[0].hint == hint
+
+
+@pytest.mark.parametrize(
+    ("lines", "hint"),
+    [
+        ("push 1.5\nnot", "'int' turns a float into an int, toward zero"),
+        ("push 1.5\njz done", "compare it with something: a comparison of floats gives the int"),
+        ("push 1\npush 3\nnewarr int\nadd", "this is a whole array; take an element"),
+        ("push 2\nnewarr int\npush 0\npush 2.5\nastore", "'int' turns a float into an int"),
+        ("push 2\nnewarr float\npush 0\npush 2\nastore", "'float' turns an int into a float"),
+        ("push 0\npush 2\nnewarr float\naload", "the operands are in the wrong order"),
+        ("push 1\nsqrt", "'float' turns an int into a float"),
+    ],
+)
+def test_hints_on_types(lines, hint):
+    with pytest.raises(ProgramError) as raised:
+        assemble(f"func main()\n{lines}\ndone:\n    ret\nend\n")
+    assert raised.value.diagnostics[0].hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("expect main() -> 5", "'main' returns nothing, but a number is expected"),
+        (
+            "expect main() -> five",
+            "expected a number, 'trap NAME', 'prints \"VALUES\"' or 'nothing'",
+        ),
+        ("expect main() -> trap", "expected the trap's name, found the end of the line"),
+        ("expect main(", "expected a number, found the end of the line"),
+        ("= 3", "a line cannot start with '='"),
+    ],
+)
+def test_malformed_lines(line, message):
+    with pytest.raises(ProgramError) as raised:
+        assemble(f"func main()\n    ret\nend\n{line}\n")
+    assert raised.value.diagnostics[0].message.startswith(message)
 
 
 @pytest.mark.parametrize(
