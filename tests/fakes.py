@@ -73,6 +73,7 @@ class Script:
     assembly: str | None = None
     unavailable: str | None = None
     unavailable_when_called: str | None = None
+    unavailable_when_timed: str | None = None
     endless: bool = False
     calls: list[tuple[bool, int, Limits]] = field(default_factory=list)
 
@@ -87,8 +88,12 @@ class Fake(Executable):
 
     def call(self, args: Sequence[Number], limits: Limits, iterations: int = 1) -> Sample:
         script = self.script
-        if script.unavailable_when_called is not None:
-            raise EngineUnavailable(script.unavailable_when_called)
+        for reason in (
+            script.unavailable_when_called,
+            None if self.counting else script.unavailable_when_timed,
+        ):
+            if reason is not None:
+                raise EngineUnavailable(reason)
         if script.endless:
             assert self.interrupted.wait(10)
             return Sample(1, trapped(Trap.INTERRUPTED, (0, 0)))
@@ -116,7 +121,7 @@ class FakeEngine(Engine):
     scripts: dict[str, Script] = {}
 
     def build(self, program: Program, *, counting: bool) -> Executable:
-        script = self.scripts["empty loop" if program.source.path == "<empty loop>" else self.name]
+        script = self.scripts[self.name]
         if script.unavailable is not None:
             raise EngineUnavailable(script.unavailable)
         return Fake(script, counting)
@@ -125,10 +130,11 @@ class FakeEngine(Engine):
 @contextmanager
 def engines(**scripts: Script) -> Iterator[list[str]]:
     """Within the block these engines, and the reference, are all there are; gives the names but
-    the reference's. An argument `empty_loop` scripts the loop that `inlined` is compared with."""
-    by_name = {name.replace("_", " "): script for name, script in scripts.items()}
-    names = [name for name in by_name if name != "empty loop" and name != "reference"]
-    by_name.setdefault("reference", Script())
-    fakes = {name: FakeEngine(name, f"what {name} adds, told at length", None, "") for name in by_name}
-    with patch.dict(ENGINES, fakes, clear=True), patch.object(FakeEngine, "scripts", by_name):
+    the reference's."""
+    names = [name for name in scripts if name != "reference"]
+    scripts.setdefault("reference", Script())
+    fakes = {
+        name: FakeEngine(name, f"what {name} adds, told at length", None, "") for name in scripts
+    }
+    with patch.dict(ENGINES, fakes, clear=True), patch.object(FakeEngine, "scripts", scripts):
         yield names

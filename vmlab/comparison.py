@@ -12,7 +12,6 @@ from typing import Literal
 from vmlab.measure.agreement import EXPECTATION, Agreement
 from vmlab.measure.clock import Clock
 from vmlab.measure.counters import Counters
-from vmlab.measure.folding import EMPTY_LOOP
 from vmlab.measure.machine import Fact, disturbances
 from vmlab.measure.sampling import Rounds
 from vmlab.measure.statistics import (
@@ -101,7 +100,6 @@ class Comparison:
     arguments   `main`'s, by name
     created     date and time of the run, UTC, ISO 8601
     vmlab       the version that ran it
-    back_edges  backward jumps of one run, as counted by `inlined`; None if that did not run
     folded      the engine whose compiler folded the program's work away, if one did
     """
 
@@ -114,7 +112,6 @@ class Comparison:
     clock: Clock
     engines: tuple[Built, ...]
     agreement: Agreement
-    back_edges: int | None
     rounds: Rounds | None
     folded: str | None
 
@@ -128,7 +125,7 @@ class Comparison:
         return {
             engine.name: median(self.rounds.samples[engine.name]) / self.rounds.iterations / 1e9
             for engine in self.engines
-            if engine.name in self.rounds.samples
+            if engine.unavailable is None
         }
 
     @cached_property
@@ -239,10 +236,8 @@ class Comparison:
         notes += [f"{e.name} took no part: {e.unavailable}" for e in self.engines if e.unavailable]
         if self.folded is not None:
             notes.append(
-                f"the compiler of {self.folded} folded the program's work away: nothing but"
-                f" counting is left in its loops, which take {self._loop_time(self.folded)} an"
-                f" iteration, where an empty loop takes {self._loop_time(EMPTY_LOOP)}; its time"
-                " says nothing about the program's instructions"
+                f"the compiler of {self.folded} folded the program's work away: its loops do"
+                " nothing but count, so its time says nothing about the program's instructions"
             )
         if self.rounds is not None and any(row.ratio for row in self.rows):
             notes.append(
@@ -257,12 +252,6 @@ class Comparison:
                 f"samples far out (beyond Tukey's outer fences), counted in: {listing(outliers)}"
             )
         return tuple(notes)
-
-    def _loop_time(self, name: str) -> str:
-        """The time of one iteration of a loop, where there is nothing but loops."""
-        assert self.rounds is not None and self.back_edges is not None
-        iterations = self.rounds.iterations * self.back_edges
-        return duration(median(self.rounds.samples[name]) / iterations / 1e9)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -118,6 +118,15 @@ def test_a_few_outliers_are_noted_without_a_warning():
 def test_one_engine_has_nothing_to_be_compared_with():
     comparison = compared(a=Script(3.0 * MS))
     assert comparison.verdict == "a takes 3.00 ms a run, with nothing to compare it with."
+    assert comparison.notes[0].startswith("a and reference agree on ")
+
+
+def test_an_engine_that_ran_alone_agrees_with_nobody():
+    comparison = compared(a=Script(), reference=Script(unavailable_when_called="no"))
+    assert comparison.notes == (
+        "a alone ran 1 expect line and main(n = 3): result 4, 4 instructions",
+        "the reference took no part: no",
+    )
 
 
 def test_compile_times_and_break_even():
@@ -289,7 +298,9 @@ def test_the_reference_may_be_timed_like_any_engine():
 # Engines that cannot
 
 
-@pytest.mark.parametrize("how", ["unavailable", "unavailable_when_called"])
+@pytest.mark.parametrize(
+    "how", ["unavailable", "unavailable_when_called", "unavailable_when_timed"]
+)
 def test_an_engine_that_cannot_stays_in_the_table(how):
     comparison = compared(**ladder(template=Script(**{how: "no room"})))
     found = row(comparison, "template")
@@ -306,7 +317,9 @@ def test_if_the_first_engine_cannot_the_next_is_the_baseline():
     assert row(comparison, "switch").ratio.median == pytest.approx(7, rel=0.02)
 
 
-@pytest.mark.parametrize("how", ["unavailable", "unavailable_when_called"])
+@pytest.mark.parametrize(
+    "how", ["unavailable", "unavailable_when_called", "unavailable_when_timed"]
+)
 def test_if_none_can_that_is_an_error(how):
     with pytest.raises(EngineUnavailable, match="no engine can run this program here: a: x; b: y"):
         compared(a=Script(**{how: "x"}), b=Script(**{how: "y"}))
@@ -315,53 +328,41 @@ def test_if_none_can_that_is_an_error(how):
 # Folding
 
 
-def folding(time, loop_time, ir=COUNTING_LOOP, back_edges=10_000):
-    return compared(
-        **ladder(
-            inlined=Script(time, ir=ir, back_edges=back_edges),
-            empty_loop=Script(loop_time, outcome=Outcome(0, (), None, 4)),
-        )
-    )
+def folding(ir=COUNTING_LOOP, back_edges=10_000):
+    return compared(**ladder(inlined=Script(noisy(1, 1), ir=ir, back_edges=back_edges)))
 
 
-def test_a_program_as_fast_as_an_empty_loop_and_only_counting_is_folded():
-    comparison = folding(1.1 * MS, 1.0 * MS)
+def test_a_program_of_which_only_counting_is_left_is_folded():
+    comparison = folding()
     assert comparison.folded == "inlined"
     assert comparison.baseline == "template"
     found = row(comparison, "inlined")
     assert found.folded
     assert found.ratio is found.nanoseconds_per_instruction is found.break_even is None
+    assert found.seconds == pytest.approx(0.001, rel=0.02)
     assert row(comparison, "switch").ratio.median == pytest.approx(7, rel=0.02)
     assert comparison.verdict.endswith("; the compiler of inlined folded the program's work away.")
-    assert any(
-        "take 110 ns an iteration, where an empty loop takes 100 ns" in note
-        for note in comparison.notes
-    )
+    assert any("its loops do nothing but count" in note for note in comparison.notes)
     with pytest.raises(ValueError, match="folded the program's work away"):
         comparison.ratio("switch", "inlined")
 
 
-def test_a_program_that_takes_longer_than_counting_is_not_folded():
-    comparison = folding(noisy(3, 1), noisy(1, 4))
-    assert comparison.folded is None
-    assert "empty loop" in comparison.rounds.samples
-
-
 def test_a_program_whose_loops_do_something_is_not_folded():
     work = COUNTING_LOOP.replace("%next = add", "%x = mul i64 %n, %n\n  %next = add")
-    assert folding(noisy(1, 1), noisy(1, 4), ir=work).folded is None
+    assert folding(ir=work).folded is None
 
 
 @pytest.mark.parametrize("back_edges", [999, None])
-def test_a_program_without_long_loops_is_not_compared_with_an_empty_one(back_edges):
-    comparison = folding(noisy(1, 1), noisy(1, 4), back_edges=back_edges)
-    assert comparison.folded is None
-    assert "empty loop" not in comparison.rounds.samples
+def test_short_loops_are_not_what_takes_the_time(back_edges):
+    assert folding(back_edges=back_edges).folded is None
+
+
+def test_code_that_cannot_be_read_is_not_called_folded():
+    assert folding(ir=None).folded is None
 
 
 def test_if_only_the_folding_engine_is_timed():
-    script = Script(1.0 * MS, ir=COUNTING_LOOP, back_edges=10_000)
-    comparison = compared(inlined=script, empty_loop=Script(1.0 * MS, Outcome(0, (), None, 4)))
+    comparison = compared(inlined=Script(ir=COUNTING_LOOP, back_edges=10_000))
     assert comparison.baseline is None
     assert comparison.verdict == "the compiler of inlined folded the program's work away."
 
@@ -392,6 +393,7 @@ def test_a_seed_is_drawn_if_none_is_given():
         ({"engines": ["swich"]}, "no engine is called 'swich'; did you mean 'switch'?"),
         ({"engines": []}, "there is no engine to compare"),
         ({"args": {"k": 1}}, "main has no parameter 'k'"),
+        ({"rounds": 0}, "0 rounds are too few"),
         ({"rounds": 6}, "6 rounds are too few: 3 engines need --rounds 7 at least"),
     ],
 )

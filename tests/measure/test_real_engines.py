@@ -59,8 +59,7 @@ def test_engines_agree_and_are_timed(comparison):
     assert comparison.agreement.engines == (*COMPOSED, "reference")
     assert comparison.agreement.outcome.result == sum(k * k for k in range(2_001))
     assert comparison.agreement.outcome.output == (comparison.agreement.outcome.result,)
-    assert comparison.back_edges == 2_000
-    assert set(COMPOSED) <= set(comparison.rounds.samples)
+    assert set(comparison.rounds.samples) == set(COMPOSED)
     assert all(min(times) > 0 for times in comparison.rounds.samples.values())
     assert comparison.folded is None
     assert comparison.exit_code == 0

@@ -39,7 +39,6 @@ def make_folded():
     return compared(
         inlined=Script(1.0 * MS, ir=COUNTING_LOOP, back_edges=10_000),
         template=Script(2.0 * MS),
-        empty_loop=Script(1.0 * MS, Outcome(0, (), None, 4)),
     )
 
 

@@ -80,7 +80,8 @@ class Agreement:
         subjects = [self.run]
         if self.expectations:
             subjects.insert(0, counted(self.expectations, "expect line"))
-        return f"{listing(self.engines)} agree on {listing(subjects)}: {', '.join(done)}"
+        agree = "agree on" if len(self.engines) > 1 else "alone ran"
+        return f"{listing(self.engines)} {agree} {listing(subjects)}: {', '.join(done)}"
 
 
 class Pair(NamedTuple):
@@ -129,9 +130,7 @@ def agree(
         )
     able = {name: pair.counting for name, pair in pairs.items() if name not in unable}
     outcomes = run_all(able, limits)
-    if not outcomes:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in unable.items())
-        raise EngineUnavailable(f"no engine can run this program here: {reasons}")
+    _raise_if_none_is_able(pairs, unable)
     first = next(iter(outcomes.values()))
 
     left_out = None
@@ -151,6 +150,7 @@ def agree(
             disagreements += contrast(
                 program, f"{run}, not counting", name, outcome, first, ("its counting code",)
             )
+        _raise_if_none_is_able(pairs, unable)
     return Agreement(
         run=run,
         engines=tuple(name for name in outcomes if name not in unable),
@@ -159,6 +159,12 @@ def agree(
         disagreements=disagreements,
         left_out=left_out,
     )
+
+
+def _raise_if_none_is_able(pairs: Mapping[str, Pair], unable: Mapping[str, str]) -> None:
+    if pairs.keys() <= unable.keys():
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in unable.items())
+        raise EngineUnavailable(f"no engine can run this program here: {reasons}")
 
 
 def describe_call(program: Program, args: Sequence[Number]) -> str:

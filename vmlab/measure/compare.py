@@ -16,7 +16,7 @@ from vmlab.machinecode import count_indirect_jumps
 from vmlab.measure.agreement import Pair, agree, contrast
 from vmlab.measure.clock import measure_clock
 from vmlab.measure.counters import probe_counters
-from vmlab.measure.folding import FOLDING_ENGINE, LEAST_BACK_EDGES, empty_loop, is_folded
+from vmlab.measure.folding import FOLDING_ENGINE, LEAST_BACK_EDGES, only_counts
 from vmlab.measure.machine import describe_machine
 from vmlab.measure.sampling import Progress, SampleDiffers, Subject, sample, timed_limits
 from vmlab.measure.statistics import CONFIDENCE, minimum_rounds
@@ -50,7 +50,9 @@ def compare(
     after `limits.timeout`, KeyboardInterrupt on Ctrl-C."""
     names = _chosen(engines)
     values = bind_arguments(program, dict(args or {}))
-    count = _enough(rounds or (QUICK_ROUNDS if quick else DEFAULT_ROUNDS), len(names) - 1)
+    if rounds is None:
+        rounds = QUICK_ROUNDS if quick else DEFAULT_ROUNDS
+    _check_rounds(rounds, len(names) - 1)
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     limits = limits or Limits()
     progress = progress or _silent
@@ -72,21 +74,17 @@ def compare(
     with Supervisor() as supervisor:
         agreement = agree(supervisor, program, values, pairs, unable, limits, progress)
         ready = {name: pair for name, pair in pairs.items() if name not in unable}
-        back_edges = taken = folded = None
+        taken = folded = None
         if agreement.outcome is not None and agreement.outcome.trap is None:
-            if FOLDING_ENGINE in ready:
-                back_edges = ready[FOLDING_ENGINE].counting.back_edges
+            if FOLDING_ENGINE in ready and _is_folded(ready[FOLDING_ENGINE]):
+                folded = FOLDING_ENGINE
             subjects = [
                 Subject(name, pair.timed, values, agreement.outcome) for name, pair in ready.items()
             ]
-            if back_edges is not None and back_edges >= LEAST_BACK_EDGES:
-                subjects.append(empty_loop(back_edges))
             try:
                 taken = sample(
-                    supervisor, subjects, count, seed, timed_limits(limits), clock, progress
+                    supervisor, subjects, rounds, seed, timed_limits(limits), clock, progress
                 )
-                if back_edges is not None and is_folded(taken, ready[FOLDING_ENGINE].timed):
-                    folded = FOLDING_ENGINE
             except SampleDiffers as found:
                 agreement = replace(
                     agreement,
@@ -111,9 +109,8 @@ def compare(
         clock=clock,
         engines=tuple(replace(built[name], unavailable=unable.get(name)) for name in names),
         agreement=agreement,
-        back_edges=back_edges,
         rounds=taken,
-        folded=folded,
+        folded=folded if taken else None,
     )
 
 
@@ -131,14 +128,13 @@ def _chosen(engines: Sequence[str] | None) -> tuple[str, ...]:
     return names
 
 
-def _enough(rounds: int, comparisons: int) -> int:
+def _check_rounds(rounds: int, comparisons: int) -> None:
     least = minimum_rounds(comparisons)
     if rounds < least:
         raise ValueError(
             f"{rounds} rounds are too few: {comparisons + 1} engines need --rounds {least} at least"
             f" for intervals that hold together with {CONFIDENCE:.0%} confidence"
         )
-    return rounds
 
 
 def _build(program: Program, name: str) -> Pair:
@@ -155,6 +151,14 @@ def _describe(name: str, executable: Executable) -> Built:
         from_cache=executable.from_cache,
         indirect_jumps=count_indirect_jumps(assembly, platform.machine()) if assembly else None,
     )
+
+
+def _is_folded(pair: Pair) -> bool:
+    """Whether there is nothing left of the program that has just run but loops that count."""
+    if (pair.counting.back_edges or 0) < LEAST_BACK_EDGES:
+        return False
+    ir = pair.timed.ir()
+    return ir is not None and only_counts(ir)
 
 
 def _silent(doing: str, done: int, total: int, seconds_left: float | None) -> None:

@@ -102,7 +102,6 @@ def _comparison(c: Comparison) -> Object:
             ],
             "left_out": c.agreement.left_out,
         },
-        "back_edges": c.back_edges,
         "rounds": None if c.rounds is None else _rounds(c.rounds),
         "folded": c.folded,
         "rows": [_row(row) for row in c.rows],
@@ -183,7 +182,6 @@ def _read_comparison(data: Object) -> Comparison:
             ),
             left_out=agreement["left_out"],
         ),
-        back_edges=data["back_edges"],
         rounds=None if rounds is None else _read_rounds(rounds),
         folded=data["folded"],
     )
