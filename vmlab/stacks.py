@@ -86,6 +86,7 @@ class Steps:
         return function.params[index] if index < params else function.locals[index - params]
 
     def bound(self, function: Function, instruction: Instruction) -> Bound:
+        """What `step` must know of an instruction beside its opcode."""
         operand = instruction.operand
         match instruction.opcode.operand:
             case None:
@@ -147,15 +148,15 @@ class Steps:
         return found
 
     def _after(self, stack: Stack, pops: Words, pushes: Words) -> Stack | None:
+        """The stack after an effect; None if it does not apply."""
         letters: dict[str, Type] = {}
         for word in reversed(pops):
             if stack.type is None:
                 if stack is self.unknown:
                     break
                 return None
-            if word in LETTERS:
-                letters[word] = stack.type
-            elif word is not stack.type:
+            wanted = letters.setdefault(word, stack.type) if word in LETTERS else word
+            if wanted is not stack.type:
                 return None
             stack = stack.below
         for word in pushes:
