@@ -163,7 +163,7 @@ def test_a_busy_machine_is_warned_of(monkeypatch):
     machine["load"] = replace(machine["load"], value=99.0, unreadable=None)
     monkeypatch.setattr("vmlab.measure.compare.describe_machine", lambda: machine)
     comparison = compared(a=Script(), b=Script(3.0 * MS))
-    assert comparison.warnings[0].startswith("the machine was busy before the run: load 99.0 on")
+    assert comparison.warnings[0].startswith("the machine is busy: load 99.0 on")
 
 
 # Agreement

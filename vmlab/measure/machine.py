@@ -232,7 +232,7 @@ def disturbances(machine: Mapping[str, Fact]) -> Iterator[Disturbance]:
     load, cpus, quota = value("load"), value("usable_cpus"), value("cpu_quota")
     if isinstance(load, float) and isinstance(cpus, int) and load > cpus - _DISTURBING_LOAD:
         yield Disturbance(
-            f"the machine was busy before the run: load {load} on {cpus} usable CPUs",
+            f"the machine is busy: load {load} on {cpus} usable CPUs",
             "stop what else is running, or wait for it",
             grave=True,
         )
