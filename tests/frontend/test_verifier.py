@@ -244,7 +244,7 @@ def test_many_errors_in_deep_stacks_are_found_in_linear_time():
         assemble(text)
     assert len(raised.value.diagnostics) == 30_001
     assert len(str(raised.value)) < 50_000_000
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start < 30  # minutes if quadratic
 
 
 def test_many_unknown_names_are_found_in_linear_time():
@@ -253,7 +253,7 @@ def test_many_unknown_names_are_found_in_linear_time():
     with pytest.raises(ProgramError) as raised:
         assemble(f"func main()\n{uses}end\n")
     assert len(raised.value.diagnostics) == 40_000
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start < 30  # minutes if quadratic
 
 
 def test_the_corpus_has_no_unreachable_code():
