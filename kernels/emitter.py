@@ -3,6 +3,7 @@ traps, the heap and the output. Compositions add operands, locals and control fl
 
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 from llvmlite import ir
 from llvmlite.ir.instructions import LoadInstr
@@ -18,11 +19,17 @@ class _VolatileLoad(LoadInstr):
         buf.append(f"load volatile {self.type}, {pointer.type} {pointer.get_reference()}\n")
 
 
+_memory_kinds: WeakKeyDictionary[ir.Module, dict] = WeakKeyDictionary()
+
+
 def memory_kind(module: ir.Module, kind: str):
     """A TBAA tag: accesses of different kinds never touch the same word."""
-    root = module.add_metadata(["vmlab"])
-    node = module.add_metadata([kind, root, i64(0)])
-    return module.add_metadata([node, node, i64(0)])
+    kinds = _memory_kinds.setdefault(module, {})
+    if kind not in kinds:
+        root = module.add_metadata(["vmlab"])
+        node = module.add_metadata([kind, root, i64(0)])
+        kinds[kind] = module.add_metadata([node, node, i64(0)])
+    return kinds[kind]
 
 
 class Emitter(ABC):

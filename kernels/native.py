@@ -14,10 +14,13 @@ import struct
 import tempfile
 import time
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import llvmlite
 import llvmlite.binding as llvm
+
+import vmlab.isa
 
 ENTER = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
 
@@ -131,26 +134,21 @@ def compile_cached(name: str, make_ir, symbol: str) -> Unit:
 
 @functools.cache
 def fingerprint() -> str:
-    """A digest of everything that shapes compiled code: vmlab's sources, the versions of what
-    compiles them, and the CPU."""
-    import vmlab
-    import vmlab.kernels
-
+    """A digest of everything that shapes the fixed engines: their sources, the instruction table,
+    the versions of what compiles them, and the CPU."""
+    kernels = Path(__file__).parent
     digest = hashlib.sha256()
-    for package in (vmlab, vmlab.kernels):
-        for file in sorted(Path(package.__file__).parent.glob("*.py")):
-            digest.update(file.name.encode() + file.read_bytes())
-    digest.update(
-        repr(
-            (
-                llvmlite.__version__,
-                llvm.llvm_version_info,
-                llvm.get_default_triple(),
-                llvm.get_host_cpu_name(),
-                llvm.get_host_cpu_features().flatten(),
-            )
-        ).encode()
+    for file in [Path(vmlab.isa.__file__), *sorted(kernels.glob("*.py"))]:
+        digest.update(file.name.encode() + file.read_bytes())
+    compilers = (
+        llvmlite.__version__,
+        version("numba"),
+        llvm.llvm_version_info,
+        llvm.get_default_triple(),
+        llvm.get_host_cpu_name(),
+        llvm.get_host_cpu_features().flatten(),
     )
+    digest.update(repr(compilers).encode())
     return digest.hexdigest()[:16]
 
 

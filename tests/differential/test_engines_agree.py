@@ -1,0 +1,68 @@
+"""Every engine does what the reference does, on generated programs: result, output, trap, place
+and count."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, note, seed, settings
+
+from vmlab.assembler import assemble
+from vmlab.engines import ENGINES
+from vmlab.isa import OPCODES, Trap
+from vmlab.outcome import Limits, bind_arguments
+
+from .generator import programs
+
+# Small enough that endless recursion and loops end soon, on the reference too.
+LIMITS = Limits(max_depth=40, max_heap=1 << 16, max_output=200, fuel=5_000)
+UNLIMITED = Limits(max_depth=40, max_heap=1 << 16, max_output=200)
+
+NATIVE = [name for name in ENGINES if name != "reference"]
+
+# Together 2 000 programs, in parts that run side by side.
+PARTS, EXAMPLES = 8, 250
+
+
+def check(text: str) -> None:
+    program = assemble(text)
+    args = bind_arguments(program, {})
+    expected = ENGINES["reference"].build(program, counting=True).call(args, LIMITS).outcome
+    fuel_ran_out = expected.trap is not None and expected.trap.trap is Trap.OUT_OF_FUEL
+    for name in NATIVE:
+        found = ENGINES[name].build(program, counting=True).call(args, LIMITS).outcome
+        assert not expected.differences(found), (name, expected, found)
+        if not fuel_ran_out:
+            # Builds for timing do not count, so they cannot run out of fuel.
+            timed = ENGINES[name].build(program, counting=False)
+            found = timed.call(args, UNLIMITED, iterations=2).outcome
+            assert not expected.differences(found), (name, "timed", expected, found)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_generated_programs(part: int) -> None:
+    @seed(part)
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(programs())
+    def run(text: str) -> None:
+        note(text)
+        check(text)
+
+    run()
+
+
+def test_every_instruction_is_generated() -> None:
+    seen: set[str] = set()
+
+    @seed(0)
+    @settings(max_examples=300, deadline=None, database=None)
+    @given(programs())
+    def collect(text: str) -> None:
+        seen.update(line.split()[0] for line in text.splitlines() if line.startswith("    "))
+
+    collect()
+    assert set(OPCODES) <= seen
