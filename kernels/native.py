@@ -118,13 +118,12 @@ def compile_cached(name: str, make_ir, symbol: str) -> Unit:
     """Like `compile_ir` for a module that depends on nothing but vmlab's sources, the versions
     and the CPU: object code and assembly are kept on disk."""
     start = time.perf_counter()
-    path = cache_directory() / f"{name}.unit"
-    kept = _read(path)
+    kept = kept_code(name)
     if kept is None:
         module = optimise(make_ir())
         machine = target_machine(FAR)
         kept = machine.emit_object(module), machine.emit_assembly(module)
-        _write(path, *kept)
+        keep_code(name, *kept)
         from_cache = False
     else:
         from_cache = True
@@ -160,10 +159,14 @@ def cache_directory() -> Path:
     return Path(root) / fingerprint()
 
 
-def _read(path: Path) -> tuple[bytes, str] | None:
-    """The object code and assembly that `_write` kept, or None where there is nothing whole."""
+def _path(name: str) -> Path:
+    return cache_directory() / f"{name}.unit"
+
+
+def kept_code(name: str) -> tuple[bytes, str] | None:
+    """The object code and assembly that `keep_code` put away, or None if they are not whole."""
     try:
-        data = path.read_bytes()
+        data = _path(name).read_bytes()
     except OSError:
         return None
     seal, body = data[:32], data[32:]
@@ -173,10 +176,11 @@ def _read(path: Path) -> tuple[bytes, str] | None:
     return body[8 : 8 + size], body[8 + size :].decode()
 
 
-def _write(path: Path, object_code: bytes, assembly: str) -> None:
-    """Keep both, whole or not at all. A cache that cannot be written is no error: the code is
-    compiled again next time, and `vmlab doctor` tells."""
+def keep_code(name: str, object_code: bytes, assembly: str) -> None:
+    """Put code into the cache, whole or not at all. A cache that cannot be written is no error:
+    the code is compiled again next time, and `vmlab doctor` tells."""
     body = struct.pack("<Q", len(object_code)) + object_code + assembly.encode()
+    path = _path(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:

@@ -297,11 +297,16 @@ class FunctionEmitter(Emitter):
     def _copies(self, at):
         return self.loops[at].copies if at in self.loops else 1
 
+    def _loop_with(self, target):
+        """The copied loop that the current instruction is in, if `target` is in it too."""
+        loop = self.loops.get(self.at)
+        return loop if loop is not None and self.loops.get(target) is loop else None
+
     def _block(self, target):
         """Where a jump from the current instruction goes: around a loop to the loop's next copy,
         within a loop to the same copy, elsewhere to the only or the first one."""
-        loop = self.loops.get(self.at)
-        if loop is None or self.loops.get(target) is not loop:
+        loop = self._loop_with(target)
+        if loop is None:
             return self.blocks[target, 0]
         if target <= self.at:
             return self.blocks[target, (self.copy + 1) % loop.copies]
@@ -422,7 +427,9 @@ class FunctionEmitter(Emitter):
 
     def _before_jump(self, condition):
         if self._operand() <= self.at:
-            if self.copy == self._copies(self.at) - 1:
+            # A jump back out of a copied loop is on another way around than the loop's own.
+            loop = self._loop_with(self._operand())
+            if loop is None or self.copy == loop.copies - 1:
                 self.safepoint()
             if self.unit.counting:
                 taken = i64(1) if condition is None else self.b.zext(condition, I64)

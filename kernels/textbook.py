@@ -9,7 +9,9 @@ refused by name.
 import functools
 import math
 import time
+from collections.abc import Callable
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 from numba import config, njit, types
@@ -38,436 +40,15 @@ U1, U2, U3, U4 = (np.uint64(n) for n in range(1, 5))
 
 
 def make_interpreter(counting):
-    """`run(fields, code, stack, frames, heap, variables, output)` runs main once from the state in
-    `fields`, the context's words, and returns the code of its trap, or 0. Memory that holds values
-    of both types is passed as two views of the same words. Indices are unsigned, since Numba tests
-    a signed one for being negative at every access."""
-
-    @njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
-    def run(fields, code, stack, float_stack, frames, heap, float_heap, variables, output):
-        pc = np.uint64(fields[FIELD.entry])
-        sp = np.uint64(fields[FIELD.main_slots])
-        fp = np.uint64(0)
-        rp = U2
-        frames[0] = 0
-        frames[1] = 0
-        trap = np.int64(0)
-        while True:
-            op = code[pc]
-            if counting and op != OP.halt:
-                if fields[FIELD.fuel] == 0:
-                    trap = np.int64(TRAP.OUT_OF_FUEL)
-                    break
-                fields[FIELD.fuel] -= 1
-
-            if op == OP.halt:
-                fields[FIELD.result] = stack[0]
-                break
-
-            # Constants, locals, globals
-
-            elif op == OP.push:
-                stack[sp] = code[pc + U1]
-                sp += U1
-                pc += U2
-            elif op == OP.load:
-                stack[sp] = stack[fp + np.uint64(code[pc + U1])]
-                sp += U1
-                pc += U2
-            elif op == OP.store:
-                sp -= U1
-                stack[fp + np.uint64(code[pc + U1])] = stack[sp]
-                pc += U2
-            elif op == OP.gload:
-                stack[sp] = variables[np.uint64(code[pc + U1])]
-                sp += U1
-                pc += U2
-            elif op == OP.gstore:
-                sp -= U1
-                variables[np.uint64(code[pc + U1])] = stack[sp]
-                pc += U2
-
-            # Arithmetic
-
-            elif op == OP.add_int:
-                sp -= U1
-                stack[sp - U1] += stack[sp]
-                pc += U1
-            elif op == OP.add_float:
-                sp -= U1
-                float_stack[sp - U1] += float_stack[sp]
-                pc += U1
-            elif op == OP.sub_int:
-                sp -= U1
-                stack[sp - U1] -= stack[sp]
-                pc += U1
-            elif op == OP.sub_float:
-                sp -= U1
-                float_stack[sp - U1] -= float_stack[sp]
-                pc += U1
-            elif op == OP.mul_int:
-                sp -= U1
-                stack[sp - U1] *= stack[sp]
-                pc += U1
-            elif op == OP.mul_float:
-                sp -= U1
-                float_stack[sp - U1] *= float_stack[sp]
-                pc += U1
-            elif op == OP.div_int:
-                a, b = stack[sp - U2], stack[sp - U1]
-                if b == 0:
-                    trap = np.int64(TRAP.DIVIDE_BY_ZERO)
-                    break
-                if a == INT_MIN and b == -1:
-                    trap = np.int64(TRAP.INTEGER_OVERFLOW)
-                    break
-                quotient = a // b
-                if quotient < 0 and quotient * b != a:
-                    quotient += 1
-                sp -= U1
-                stack[sp - U1] = quotient
-                pc += U1
-            elif op == OP.div_float:
-                sp -= U1
-                float_stack[sp - U1] /= float_stack[sp]
-                pc += U1
-            elif op == OP.neg_int:
-                stack[sp - U1] = -stack[sp - U1]
-                pc += U1
-            elif op == OP.neg_float:
-                float_stack[sp - U1] = -float_stack[sp - U1]
-                pc += U1
-            elif op == OP.abs_int:
-                if stack[sp - U1] < 0:
-                    stack[sp - U1] = -stack[sp - U1]
-                pc += U1
-            elif op == OP.abs_float:
-                float_stack[sp - U1] = math.fabs(float_stack[sp - U1])
-                pc += U1
-            elif op == OP.min_int:
-                sp -= U1
-                if stack[sp] < stack[sp - U1]:
-                    stack[sp - U1] = stack[sp]
-                pc += U1
-            elif op == OP.min_float:
-                sp -= U1
-                x, y = float_stack[sp - U1], float_stack[sp]
-                below = y < x or y != y or (x == y and math.copysign(1.0, y) < 0)
-                if x == x and below:
-                    float_stack[sp - U1] = y
-                pc += U1
-            elif op == OP.max_int:
-                sp -= U1
-                if stack[sp] > stack[sp - U1]:
-                    stack[sp - U1] = stack[sp]
-                pc += U1
-            elif op == OP.max_float:
-                sp -= U1
-                x, y = float_stack[sp - U1], float_stack[sp]
-                above = y > x or y != y or (x == y and math.copysign(1.0, x) < 0)
-                if x == x and above:
-                    float_stack[sp - U1] = y
-                pc += U1
-
-            # Integers
-
-            elif op == OP.rem:
-                a, b = stack[sp - U2], stack[sp - U1]
-                if b == 0:
-                    trap = np.int64(TRAP.DIVIDE_BY_ZERO)
-                    break
-                remainder = np.int64(0)
-                if b != -1:
-                    remainder = a % b
-                    if remainder != 0 and (a ^ b) < 0:
-                        remainder -= b
-                sp -= U1
-                stack[sp - U1] = remainder
-                pc += U1
-            elif op == OP.floordiv:
-                a, b = stack[sp - U2], stack[sp - U1]
-                if b == 0:
-                    trap = np.int64(TRAP.DIVIDE_BY_ZERO)
-                    break
-                if a == INT_MIN and b == -1:
-                    trap = np.int64(TRAP.INTEGER_OVERFLOW)
-                    break
-                sp -= U1
-                stack[sp - U1] = a // b
-                pc += U1
-            elif op == OP.mod:
-                a, b = stack[sp - U2], stack[sp - U1]
-                if b == 0:
-                    trap = np.int64(TRAP.DIVIDE_BY_ZERO)
-                    break
-                remainder = np.int64(0)
-                if b != -1:
-                    remainder = a % b
-                sp -= U1
-                stack[sp - U1] = remainder
-                pc += U1
-            elif op == OP["and"]:
-                sp -= U1
-                stack[sp - U1] &= stack[sp]
-                pc += U1
-            elif op == OP["or"]:
-                sp -= U1
-                stack[sp - U1] |= stack[sp]
-                pc += U1
-            elif op == OP.xor:
-                sp -= U1
-                stack[sp - U1] ^= stack[sp]
-                pc += U1
-            elif op == OP.shl:
-                sp -= U1
-                stack[sp - U1] <<= stack[sp] & 63
-                pc += U1
-            elif op == OP.shr:
-                sp -= U1
-                stack[sp - U1] >>= stack[sp] & 63
-                pc += U1
-            elif op == OP.ushr:
-                sp -= U1
-                shifted = np.uint64(stack[sp - U1]) >> np.uint64(stack[sp] & 63)
-                stack[sp - U1] = np.int64(shifted)
-                pc += U1
-            elif op == OP["not"]:
-                stack[sp - U1] = ~stack[sp - U1]
-                pc += U1
-
-            # Comparison
-
-            elif op == OP.eq_int:
-                sp -= U1
-                stack[sp - U1] = 1 if stack[sp - U1] == stack[sp] else 0
-                pc += U1
-            elif op == OP.eq_float:
-                sp -= U1
-                stack[sp - U1] = 1 if float_stack[sp - U1] == float_stack[sp] else 0
-                pc += U1
-            elif op == OP.ne_int:
-                sp -= U1
-                stack[sp - U1] = 1 if stack[sp - U1] != stack[sp] else 0
-                pc += U1
-            elif op == OP.ne_float:
-                sp -= U1
-                stack[sp - U1] = 1 if float_stack[sp - U1] != float_stack[sp] else 0
-                pc += U1
-            elif op == OP.lt_int:
-                sp -= U1
-                stack[sp - U1] = 1 if stack[sp - U1] < stack[sp] else 0
-                pc += U1
-            elif op == OP.lt_float:
-                sp -= U1
-                stack[sp - U1] = 1 if float_stack[sp - U1] < float_stack[sp] else 0
-                pc += U1
-            elif op == OP.le_int:
-                sp -= U1
-                stack[sp - U1] = 1 if stack[sp - U1] <= stack[sp] else 0
-                pc += U1
-            elif op == OP.le_float:
-                sp -= U1
-                stack[sp - U1] = 1 if float_stack[sp - U1] <= float_stack[sp] else 0
-                pc += U1
-            elif op == OP.gt_int:
-                sp -= U1
-                stack[sp - U1] = 1 if stack[sp - U1] > stack[sp] else 0
-                pc += U1
-            elif op == OP.gt_float:
-                sp -= U1
-                stack[sp - U1] = 1 if float_stack[sp - U1] > float_stack[sp] else 0
-                pc += U1
-            elif op == OP.ge_int:
-                sp -= U1
-                stack[sp - U1] = 1 if stack[sp - U1] >= stack[sp] else 0
-                pc += U1
-            elif op == OP.ge_float:
-                sp -= U1
-                stack[sp - U1] = 1 if float_stack[sp - U1] >= float_stack[sp] else 0
-                pc += U1
-
-            # Conversion and float
-
-            elif op == OP.float:
-                float_stack[sp - U1] = np.float64(stack[sp - U1])
-                pc += U1
-            elif op == OP.int:
-                x = float_stack[sp - U1]
-                if not (-9223372036854775808.0 <= x < 9223372036854775808.0):
-                    trap = np.int64(TRAP.INTEGER_OVERFLOW)
-                    break
-                stack[sp - U1] = np.int64(x)
-                pc += U1
-            elif op == OP.sqrt:
-                float_stack[sp - U1] = math.sqrt(float_stack[sp - U1])
-                pc += U1
-            elif op == OP.floor:
-                float_stack[sp - U1] = np.floor(float_stack[sp - U1])
-                pc += U1
-            elif op == OP.ceil:
-                float_stack[sp - U1] = np.ceil(float_stack[sp - U1])
-                pc += U1
-
-            # Stack
-
-            elif op == OP.dup:
-                stack[sp] = stack[sp - U1]
-                sp += U1
-                pc += U1
-            elif op == OP.pop:
-                sp -= U1
-                pc += U1
-            elif op == OP.swap:
-                second = stack[sp - U2]
-                stack[sp - U2] = stack[sp - U1]
-                stack[sp - U1] = second
-                pc += U1
-            elif op == OP.over:
-                stack[sp] = stack[sp - U2]
-                sp += U1
-                pc += U1
-            elif op == OP.rot:
-                third = stack[sp - U3]
-                stack[sp - U3] = stack[sp - U2]
-                stack[sp - U2] = stack[sp - U1]
-                stack[sp - U1] = third
-                pc += U1
-
-            # Control
-
-            elif op == OP.jmp:
-                pc += np.uint64(code[pc + U1])
-            elif op == OP.jz:
-                sp -= U1
-                pc += np.uint64(code[pc + U1]) if stack[sp] == 0 else U2
-            elif op == OP.jnz:
-                sp -= U1
-                pc += np.uint64(code[pc + U1]) if stack[sp] != 0 else U2
-            elif op == OP.jmp_backward:
-                if fields[FIELD.stop] != 0:
-                    trap = np.int64(TRAP.INTERRUPTED)
-                    break
-                if counting:
-                    fields[FIELD.back_edges] += 1
-                pc += np.uint64(code[pc + U1])
-            elif op == OP.jz_backward:
-                if fields[FIELD.stop] != 0:
-                    trap = np.int64(TRAP.INTERRUPTED)
-                    break
-                sp -= U1
-                if counting and stack[sp] == 0:
-                    fields[FIELD.back_edges] += 1
-                pc += np.uint64(code[pc + U1]) if stack[sp] == 0 else U2
-            elif op == OP.jnz_backward:
-                if fields[FIELD.stop] != 0:
-                    trap = np.int64(TRAP.INTERRUPTED)
-                    break
-                sp -= U1
-                if counting and stack[sp] != 0:
-                    fields[FIELD.back_edges] += 1
-                pc += np.uint64(code[pc + U1]) if stack[sp] != 0 else U2
-            elif op == OP.call:
-                if rp >= U2 * np.uint64(fields[FIELD.depth_limit]):
-                    trap = np.int64(TRAP.CALL_DEPTH_EXCEEDED)
-                    if fields[FIELD.stop] != 0:
-                        trap = np.int64(TRAP.INTERRUPTED)
-                    break
-                frames[rp] = np.int64(pc + U4)
-                frames[rp + U1] = np.int64(fp)
-                rp += U2
-                fp = sp - np.uint64(code[pc + U2])
-                top = sp + np.uint64(code[pc + U3])
-                while sp < top:
-                    stack[sp] = 0
-                    sp += U1
-                pc += np.uint64(code[pc + U1])
-            elif op == OP.ret:
-                sp = fp
-                rp -= U2
-                pc = np.uint64(frames[rp])
-                fp = np.uint64(frames[rp + U1])
-            elif op == OP.ret_value:
-                stack[fp] = stack[sp - U1]
-                sp = fp + U1
-                rp -= U2
-                pc = np.uint64(frames[rp])
-                fp = np.uint64(frames[rp + U1])
-
-            # Arrays: a reference is the index of the array's length word
-
-            elif op == OP.newarr:
-                length = stack[sp - U1]
-                if length < 0:
-                    trap = np.int64(TRAP.NEGATIVE_LENGTH)
-                    break
-                used = fields[FIELD.heap_used]
-                if length >= fields[FIELD.heap_limit] - used:
-                    trap = np.int64(TRAP.OUT_OF_MEMORY)
-                    break
-                fields[FIELD.heap_used] = used + length + 1
-                heap[np.uint64(used + 1)] = length
-                heap[used + 2 : used + 2 + length] = 0
-                stack[sp - U1] = used + 1
-                pc += U1
-            elif op == OP.aload_ints:
-                base = np.uint64(stack[sp - U2])
-                index = np.uint64(stack[sp - U1])
-                if index >= np.uint64(heap[base]):
-                    trap = np.int64(TRAP.INDEX_OUT_OF_RANGE)
-                    break
-                sp -= U1
-                stack[sp - U1] = heap[base + U1 + index]
-                pc += U1
-            elif op == OP.aload_floats:
-                base = np.uint64(stack[sp - U2])
-                index = np.uint64(stack[sp - U1])
-                if index >= np.uint64(heap[base]):
-                    trap = np.int64(TRAP.INDEX_OUT_OF_RANGE)
-                    break
-                sp -= U1
-                float_stack[sp - U1] = float_heap[base + U1 + index]
-                pc += U1
-            elif op == OP.astore_ints:
-                base = np.uint64(stack[sp - U3])
-                index = np.uint64(stack[sp - U2])
-                if index >= np.uint64(heap[base]):
-                    trap = np.int64(TRAP.INDEX_OUT_OF_RANGE)
-                    break
-                heap[base + U1 + index] = stack[sp - U1]
-                sp -= U3
-                pc += U1
-            elif op == OP.astore_floats:
-                base = np.uint64(stack[sp - U3])
-                index = np.uint64(stack[sp - U2])
-                if index >= np.uint64(heap[base]):
-                    trap = np.int64(TRAP.INDEX_OUT_OF_RANGE)
-                    break
-                float_heap[base + U1 + index] = float_stack[sp - U1]
-                sp -= U3
-                pc += U1
-            elif op == OP.len_ints or op == OP.len_floats:
-                stack[sp - U1] = heap[np.uint64(stack[sp - U1])]
-                pc += U1
-
-            # Output
-
-            elif op == OP.print_int or op == OP.print_float:
-                printed = np.uint64(fields[FIELD.output_used])
-                if printed >= np.uint64(fields[FIELD.output_limit]):
-                    trap = np.int64(TRAP.OUTPUT_LIMIT_EXCEEDED)
-                    break
-                output[U2 * printed] = 1 if op == OP.print_float else 0
-                output[U2 * printed + U1] = stack[sp - U1]
-                fields[FIELD.output_used] += 1
-                sp -= U1
-                pc += U1
-        fields[FIELD.pc] = np.int64(pc)
-        fields[FIELD.rp] = np.int64(rp)
-        return trap
+    """`enter(fields, runs, args, initial, code, stack, float_stack, frames, heap, float_heap,
+    variables, output)` runs main so many times, each from a fresh state, up to the first that
+    traps; it returns the code of the trap, or 0. `fields` are the context's words. Memory that
+    holds values of both types is passed as two views of the same words. Indices are unsigned,
+    since Numba tests a signed one for being negative at every access."""
 
     @njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
     def enter(
-        fields, args, initial, runs,
+        fields, runs, args, initial,
         code, stack, float_stack, frames, heap, float_heap, variables, output,
     ):  # fmt: skip
         trap = np.int64(0)
@@ -476,9 +57,423 @@ def make_interpreter(counting):
             fields[FIELD.output_used] = 0
             variables[:] = initial
             stack[: len(args)] = args
-            trap = run(
-                fields, code, stack, float_stack, frames, heap, float_heap, variables, output
-            )
+            pc = np.uint64(fields[FIELD.entry])
+            sp = np.uint64(len(args))
+            fp = np.uint64(0)
+            rp = U2
+            frames[0] = 0
+            frames[1] = 0
+            while True:
+                op = code[pc]
+                if counting and op != OP.halt:
+                    if fields[FIELD.fuel] == 0:
+                        trap = np.int64(TRAP.OUT_OF_FUEL)
+                        break
+                    fields[FIELD.fuel] -= 1
+
+                if op == OP.halt:
+                    fields[FIELD.result] = stack[0]
+                    break
+
+                # Constants, locals, globals
+
+                elif op == OP.push:
+                    stack[sp] = code[pc + U1]
+                    sp += U1
+                    pc += U2
+                elif op == OP.load:
+                    stack[sp] = stack[fp + np.uint64(code[pc + U1])]
+                    sp += U1
+                    pc += U2
+                elif op == OP.store:
+                    sp -= U1
+                    stack[fp + np.uint64(code[pc + U1])] = stack[sp]
+                    pc += U2
+                elif op == OP.gload:
+                    stack[sp] = variables[np.uint64(code[pc + U1])]
+                    sp += U1
+                    pc += U2
+                elif op == OP.gstore:
+                    sp -= U1
+                    variables[np.uint64(code[pc + U1])] = stack[sp]
+                    pc += U2
+
+                # Arithmetic
+
+                elif op == OP.add_int:
+                    sp -= U1
+                    stack[sp - U1] += stack[sp]
+                    pc += U1
+                elif op == OP.add_float:
+                    sp -= U1
+                    float_stack[sp - U1] += float_stack[sp]
+                    pc += U1
+                elif op == OP.sub_int:
+                    sp -= U1
+                    stack[sp - U1] -= stack[sp]
+                    pc += U1
+                elif op == OP.sub_float:
+                    sp -= U1
+                    float_stack[sp - U1] -= float_stack[sp]
+                    pc += U1
+                elif op == OP.mul_int:
+                    sp -= U1
+                    stack[sp - U1] *= stack[sp]
+                    pc += U1
+                elif op == OP.mul_float:
+                    sp -= U1
+                    float_stack[sp - U1] *= float_stack[sp]
+                    pc += U1
+                elif op == OP.div_int:
+                    a, b = stack[sp - U2], stack[sp - U1]
+                    if b == 0:
+                        trap = np.int64(TRAP.DIVIDE_BY_ZERO)
+                        break
+                    if a == INT_MIN and b == -1:
+                        trap = np.int64(TRAP.INTEGER_OVERFLOW)
+                        break
+                    quotient = a // b
+                    if quotient < 0 and quotient * b != a:
+                        quotient += 1
+                    sp -= U1
+                    stack[sp - U1] = quotient
+                    pc += U1
+                elif op == OP.div_float:
+                    sp -= U1
+                    float_stack[sp - U1] /= float_stack[sp]
+                    pc += U1
+                elif op == OP.neg_int:
+                    stack[sp - U1] = -stack[sp - U1]
+                    pc += U1
+                elif op == OP.neg_float:
+                    float_stack[sp - U1] = -float_stack[sp - U1]
+                    pc += U1
+                elif op == OP.abs_int:
+                    if stack[sp - U1] < 0:
+                        stack[sp - U1] = -stack[sp - U1]
+                    pc += U1
+                elif op == OP.abs_float:
+                    float_stack[sp - U1] = math.fabs(float_stack[sp - U1])
+                    pc += U1
+                elif op == OP.min_int:
+                    sp -= U1
+                    if stack[sp] < stack[sp - U1]:
+                        stack[sp - U1] = stack[sp]
+                    pc += U1
+                elif op == OP.min_float:
+                    sp -= U1
+                    x, y = float_stack[sp - U1], float_stack[sp]
+                    below = y < x or y != y or (x == y and math.copysign(1.0, y) < 0)
+                    if x == x and below:
+                        float_stack[sp - U1] = y
+                    pc += U1
+                elif op == OP.max_int:
+                    sp -= U1
+                    if stack[sp] > stack[sp - U1]:
+                        stack[sp - U1] = stack[sp]
+                    pc += U1
+                elif op == OP.max_float:
+                    sp -= U1
+                    x, y = float_stack[sp - U1], float_stack[sp]
+                    above = y > x or y != y or (x == y and math.copysign(1.0, x) < 0)
+                    if x == x and above:
+                        float_stack[sp - U1] = y
+                    pc += U1
+
+                # Integers
+
+                elif op == OP.rem:
+                    a, b = stack[sp - U2], stack[sp - U1]
+                    if b == 0:
+                        trap = np.int64(TRAP.DIVIDE_BY_ZERO)
+                        break
+                    remainder = np.int64(0)
+                    if b != -1:
+                        remainder = a % b
+                        if remainder != 0 and (a ^ b) < 0:
+                            remainder -= b
+                    sp -= U1
+                    stack[sp - U1] = remainder
+                    pc += U1
+                elif op == OP.floordiv:
+                    a, b = stack[sp - U2], stack[sp - U1]
+                    if b == 0:
+                        trap = np.int64(TRAP.DIVIDE_BY_ZERO)
+                        break
+                    if a == INT_MIN and b == -1:
+                        trap = np.int64(TRAP.INTEGER_OVERFLOW)
+                        break
+                    sp -= U1
+                    stack[sp - U1] = a // b
+                    pc += U1
+                elif op == OP.mod:
+                    a, b = stack[sp - U2], stack[sp - U1]
+                    if b == 0:
+                        trap = np.int64(TRAP.DIVIDE_BY_ZERO)
+                        break
+                    remainder = np.int64(0)
+                    if b != -1:
+                        remainder = a % b
+                    sp -= U1
+                    stack[sp - U1] = remainder
+                    pc += U1
+                elif op == OP["and"]:
+                    sp -= U1
+                    stack[sp - U1] &= stack[sp]
+                    pc += U1
+                elif op == OP["or"]:
+                    sp -= U1
+                    stack[sp - U1] |= stack[sp]
+                    pc += U1
+                elif op == OP.xor:
+                    sp -= U1
+                    stack[sp - U1] ^= stack[sp]
+                    pc += U1
+                elif op == OP.shl:
+                    sp -= U1
+                    stack[sp - U1] <<= stack[sp] & 63
+                    pc += U1
+                elif op == OP.shr:
+                    sp -= U1
+                    stack[sp - U1] >>= stack[sp] & 63
+                    pc += U1
+                elif op == OP.ushr:
+                    sp -= U1
+                    shifted = np.uint64(stack[sp - U1]) >> np.uint64(stack[sp] & 63)
+                    stack[sp - U1] = np.int64(shifted)
+                    pc += U1
+                elif op == OP["not"]:
+                    stack[sp - U1] = ~stack[sp - U1]
+                    pc += U1
+
+                # Comparison
+
+                elif op == OP.eq_int:
+                    sp -= U1
+                    stack[sp - U1] = 1 if stack[sp - U1] == stack[sp] else 0
+                    pc += U1
+                elif op == OP.eq_float:
+                    sp -= U1
+                    stack[sp - U1] = 1 if float_stack[sp - U1] == float_stack[sp] else 0
+                    pc += U1
+                elif op == OP.ne_int:
+                    sp -= U1
+                    stack[sp - U1] = 1 if stack[sp - U1] != stack[sp] else 0
+                    pc += U1
+                elif op == OP.ne_float:
+                    sp -= U1
+                    stack[sp - U1] = 1 if float_stack[sp - U1] != float_stack[sp] else 0
+                    pc += U1
+                elif op == OP.lt_int:
+                    sp -= U1
+                    stack[sp - U1] = 1 if stack[sp - U1] < stack[sp] else 0
+                    pc += U1
+                elif op == OP.lt_float:
+                    sp -= U1
+                    stack[sp - U1] = 1 if float_stack[sp - U1] < float_stack[sp] else 0
+                    pc += U1
+                elif op == OP.le_int:
+                    sp -= U1
+                    stack[sp - U1] = 1 if stack[sp - U1] <= stack[sp] else 0
+                    pc += U1
+                elif op == OP.le_float:
+                    sp -= U1
+                    stack[sp - U1] = 1 if float_stack[sp - U1] <= float_stack[sp] else 0
+                    pc += U1
+                elif op == OP.gt_int:
+                    sp -= U1
+                    stack[sp - U1] = 1 if stack[sp - U1] > stack[sp] else 0
+                    pc += U1
+                elif op == OP.gt_float:
+                    sp -= U1
+                    stack[sp - U1] = 1 if float_stack[sp - U1] > float_stack[sp] else 0
+                    pc += U1
+                elif op == OP.ge_int:
+                    sp -= U1
+                    stack[sp - U1] = 1 if stack[sp - U1] >= stack[sp] else 0
+                    pc += U1
+                elif op == OP.ge_float:
+                    sp -= U1
+                    stack[sp - U1] = 1 if float_stack[sp - U1] >= float_stack[sp] else 0
+                    pc += U1
+
+                # Conversion and float
+
+                elif op == OP.float:
+                    float_stack[sp - U1] = np.float64(stack[sp - U1])
+                    pc += U1
+                elif op == OP.int:
+                    x = float_stack[sp - U1]
+                    if not (-9223372036854775808.0 <= x < 9223372036854775808.0):
+                        trap = np.int64(TRAP.INTEGER_OVERFLOW)
+                        break
+                    stack[sp - U1] = np.int64(x)
+                    pc += U1
+                elif op == OP.sqrt:
+                    float_stack[sp - U1] = math.sqrt(float_stack[sp - U1])
+                    pc += U1
+                elif op == OP.floor:
+                    float_stack[sp - U1] = np.floor(float_stack[sp - U1])
+                    pc += U1
+                elif op == OP.ceil:
+                    float_stack[sp - U1] = np.ceil(float_stack[sp - U1])
+                    pc += U1
+
+                # Stack
+
+                elif op == OP.dup:
+                    stack[sp] = stack[sp - U1]
+                    sp += U1
+                    pc += U1
+                elif op == OP.pop:
+                    sp -= U1
+                    pc += U1
+                elif op == OP.swap:
+                    second = stack[sp - U2]
+                    stack[sp - U2] = stack[sp - U1]
+                    stack[sp - U1] = second
+                    pc += U1
+                elif op == OP.over:
+                    stack[sp] = stack[sp - U2]
+                    sp += U1
+                    pc += U1
+                elif op == OP.rot:
+                    third = stack[sp - U3]
+                    stack[sp - U3] = stack[sp - U2]
+                    stack[sp - U2] = stack[sp - U1]
+                    stack[sp - U1] = third
+                    pc += U1
+
+                # Control
+
+                elif op == OP.jmp:
+                    pc += np.uint64(code[pc + U1])
+                elif op == OP.jz:
+                    sp -= U1
+                    pc += np.uint64(code[pc + U1]) if stack[sp] == 0 else U2
+                elif op == OP.jnz:
+                    sp -= U1
+                    pc += np.uint64(code[pc + U1]) if stack[sp] != 0 else U2
+                elif op == OP.jmp_backward:
+                    if fields[FIELD.stop] != 0:
+                        trap = np.int64(TRAP.INTERRUPTED)
+                        break
+                    if counting:
+                        fields[FIELD.back_edges] += 1
+                    pc += np.uint64(code[pc + U1])
+                elif op == OP.jz_backward:
+                    if fields[FIELD.stop] != 0:
+                        trap = np.int64(TRAP.INTERRUPTED)
+                        break
+                    sp -= U1
+                    if counting and stack[sp] == 0:
+                        fields[FIELD.back_edges] += 1
+                    pc += np.uint64(code[pc + U1]) if stack[sp] == 0 else U2
+                elif op == OP.jnz_backward:
+                    if fields[FIELD.stop] != 0:
+                        trap = np.int64(TRAP.INTERRUPTED)
+                        break
+                    sp -= U1
+                    if counting and stack[sp] != 0:
+                        fields[FIELD.back_edges] += 1
+                    pc += np.uint64(code[pc + U1]) if stack[sp] != 0 else U2
+                elif op == OP.call:
+                    if rp >= U2 * np.uint64(fields[FIELD.depth_limit]):
+                        trap = np.int64(TRAP.CALL_DEPTH_EXCEEDED)
+                        if fields[FIELD.stop] != 0:
+                            trap = np.int64(TRAP.INTERRUPTED)
+                        break
+                    frames[rp] = np.int64(pc + U4)
+                    frames[rp + U1] = np.int64(fp)
+                    rp += U2
+                    fp = sp - np.uint64(code[pc + U2])
+                    top = sp + np.uint64(code[pc + U3])
+                    while sp < top:
+                        stack[sp] = 0
+                        sp += U1
+                    pc += np.uint64(code[pc + U1])
+                elif op == OP.ret:
+                    sp = fp
+                    rp -= U2
+                    pc = np.uint64(frames[rp])
+                    fp = np.uint64(frames[rp + U1])
+                elif op == OP.ret_value:
+                    stack[fp] = stack[sp - U1]
+                    sp = fp + U1
+                    rp -= U2
+                    pc = np.uint64(frames[rp])
+                    fp = np.uint64(frames[rp + U1])
+
+                # Arrays: a reference is the index of the array's length word
+
+                elif op == OP.newarr:
+                    length = stack[sp - U1]
+                    if length < 0:
+                        trap = np.int64(TRAP.NEGATIVE_LENGTH)
+                        break
+                    used = fields[FIELD.heap_used]
+                    if length >= fields[FIELD.heap_limit] - used:
+                        trap = np.int64(TRAP.OUT_OF_MEMORY)
+                        break
+                    fields[FIELD.heap_used] = used + length + 1
+                    heap[np.uint64(used + 1)] = length
+                    heap[used + 2 : used + 2 + length] = 0
+                    stack[sp - U1] = used + 1
+                    pc += U1
+                elif op == OP.aload_ints:
+                    base = np.uint64(stack[sp - U2])
+                    index = np.uint64(stack[sp - U1])
+                    if index >= np.uint64(heap[base]):
+                        trap = np.int64(TRAP.INDEX_OUT_OF_RANGE)
+                        break
+                    sp -= U1
+                    stack[sp - U1] = heap[base + U1 + index]
+                    pc += U1
+                elif op == OP.aload_floats:
+                    base = np.uint64(stack[sp - U2])
+                    index = np.uint64(stack[sp - U1])
+                    if index >= np.uint64(heap[base]):
+                        trap = np.int64(TRAP.INDEX_OUT_OF_RANGE)
+                        break
+                    sp -= U1
+                    float_stack[sp - U1] = float_heap[base + U1 + index]
+                    pc += U1
+                elif op == OP.astore_ints:
+                    base = np.uint64(stack[sp - U3])
+                    index = np.uint64(stack[sp - U2])
+                    if index >= np.uint64(heap[base]):
+                        trap = np.int64(TRAP.INDEX_OUT_OF_RANGE)
+                        break
+                    heap[base + U1 + index] = stack[sp - U1]
+                    sp -= U3
+                    pc += U1
+                elif op == OP.astore_floats:
+                    base = np.uint64(stack[sp - U3])
+                    index = np.uint64(stack[sp - U2])
+                    if index >= np.uint64(heap[base]):
+                        trap = np.int64(TRAP.INDEX_OUT_OF_RANGE)
+                        break
+                    float_heap[base + U1 + index] = float_stack[sp - U1]
+                    sp -= U3
+                    pc += U1
+                elif op == OP.len_ints or op == OP.len_floats:
+                    stack[sp - U1] = heap[np.uint64(stack[sp - U1])]
+                    pc += U1
+
+                # Output
+
+                elif op == OP.print_int or op == OP.print_float:
+                    printed = np.uint64(fields[FIELD.output_used])
+                    if printed >= np.uint64(fields[FIELD.output_limit]):
+                        trap = np.int64(TRAP.OUTPUT_LIMIT_EXCEEDED)
+                        break
+                    output[U2 * printed] = 1 if op == OP.print_float else 0
+                    output[U2 * printed + U1] = stack[sp - U1]
+                    fields[FIELD.output_used] += 1
+                    sp -= U1
+                    pc += U1
+            fields[FIELD.pc] = np.int64(pc)
+            fields[FIELD.rp] = np.int64(rp)
             if trap != 0:
                 break
         return trap
@@ -486,9 +481,15 @@ def make_interpreter(counting):
     return enter
 
 
+class Compiled(NamedTuple):
+    enter: Callable
+    seconds: float
+    from_cache: bool
+    assembly: str
+
+
 @functools.cache
 def _compiled(counting):
-    """The interpreter, compiled or from the cache; the seconds that took and whether it was."""
     start = time.perf_counter()
     before = config.CACHE_DIR
     # Numba's cache watches this file alone; a folder a fingerprint covers what it depends on.
@@ -499,10 +500,17 @@ def _compiled(counting):
         config.CACHE_DIR = before
     words, floats = types.int64[::1], types.float64[::1]
     enter.compile(
-        (words, words, words, types.int64, words, words, floats, words, words, floats, words, words)
+        (words, types.int64, words, words, words, words, floats, words, words, floats, words, words)
     )
-    hits = sum(enter.stats.cache_hits.values())
-    return enter, time.perf_counter() - start, hits > 0
+    from_cache = sum(enter.stats.cache_hits.values()) > 0
+    # Numba's cache keeps no assembly.
+    name = "textbook.counting" if counting else "textbook"
+    if from_cache:
+        _, assembly = native.kept_code(name) or (b"", None)
+    else:
+        [assembly] = enter.inspect_asm().values()
+        native.keep_code(name, b"", assembly)
+    return Compiled(enter, time.perf_counter() - start, from_cache, assembly)
 
 
 @functools.cache
@@ -528,7 +536,9 @@ class TextbookExecutable(NativeExecutable):
                         f"the hand-written interpreter has no instruction '{variant.name}'"
                     )
         super().__init__(program, counting)
-        self._interpreter, self.compile_seconds, self.from_cache = _compiled(counting)
+        self._compiled = _compiled(counting)
+        self.compile_seconds = self._compiled.seconds
+        self.from_cache = self._compiled.from_cache
         self._graph = CallGraph.of(program)
         self._encoded = encode(program)
         self._code = np.array(self._encoded.words, dtype=np.int64)
@@ -537,11 +547,11 @@ class TextbookExecutable(NativeExecutable):
 
     def enter(self, runs):
         memory = self.memory
-        return self._interpreter(
+        return self._compiled.enter(
             self._fields,
+            runs,
             _ints(self._args),
             _ints(self._initial),
-            runs,
             self._code,
             _ints(memory.stack),
             _floats(memory.stack),
@@ -564,12 +574,7 @@ class TextbookExecutable(NativeExecutable):
         return self._encoded.call_chain(context.pc, returns.tolist())
 
     def machine_code(self):
-        [assembly] = self._interpreter.inspect_asm().values()
-        return assembly
-
-    def ir(self):
-        [text] = self._interpreter.inspect_llvm().values()
-        return text
+        return self._compiled.assembly
 
 
 def _ints(region):
