@@ -4,6 +4,7 @@ import ctypes
 import mmap
 
 from vmlab.engines import EngineUnavailable
+from vmlab.isa import Type
 
 FIELDS = (
     # Written by any thread while the program runs, to stop it; read at safepoints.
@@ -64,3 +65,6 @@ class Region:
         self.floats = memoryview(self._map).cast("B").cast("d")
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
         self.size = size
+
+    def put(self, index: int, type_: Type, value) -> None:
+        (self.floats if type_ is Type.FLOAT else self.words)[index] = value

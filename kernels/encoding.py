@@ -10,7 +10,9 @@ from array import array
 from dataclasses import dataclass
 
 from vmlab.isa import VARIANTS, Flow, Operand, Variant
+from vmlab.kernels.callgraph import CallGraph, stack_words
 from vmlab.kernels.context import Region
+from vmlab.kernels.executable import Needs
 from vmlab.outcome import Place
 from vmlab.program import Instruction, Program
 
@@ -83,6 +85,13 @@ class Encoded:
         # The word before a return pc belongs to the call.
         calls = [self.places[return_pc - 1] for return_pc in reversed(return_pcs[1:])]
         return (self.places[pc], *calls)
+
+
+def interpreter_needs(program: Program, graph: CallGraph, max_depth: int) -> Needs:
+    """What an interpreter of encoded programs needs to run this one."""
+    return Needs(
+        stack=stack_words(program, graph, max_depth), frames=FRAME_RECORD_WORDS * max_depth
+    )
 
 
 def encode(program: Program) -> Encoded:

@@ -14,15 +14,71 @@ from vmlab.outcome import Limits, Outcome, TrapReport
 from vmlab.stack import stack_budget
 
 
-@dataclass
-class Memory:
-    """What a program runs in, for given limits."""
+@dataclass(frozen=True)
+class Needs:
+    """Words of memory that an engine needs for a program, beyond its heap and output."""
 
-    heap: Region
-    output: Region
-    stack: Region
-    frames: Region
-    trace: Region
+    stack: int = 0
+    frames: int = 0
+    trace: int = 0
+
+
+class State:
+    """What a program runs on: the context, and the memory that it points to."""
+
+    def __init__(self, program):
+        self.context = Context()
+        self.limits = None
+        count = len(program.globals)
+        self.args = Region(len(program.main.slots), "arguments")
+        self.globals = Region(count, "globals")
+        self.globals_initial = Region(count, "globals")
+        for index, variable in enumerate(program.globals):
+            self.globals_initial.put(index, variable.type, variable.value or 0)
+        self.context.args = self.args.address
+        self.context.main_slots = len(program.main.slots)
+        self.context.globals = self.globals.address
+        self.context.globals_initial = self.globals_initial.address
+        self.context.globals_count = count
+
+    def reserve(self, limits: Limits, needs: Needs) -> None:
+        """Memory for these limits, unless it is there already. Raises `EngineUnavailable`."""
+        if self.limits == limits:
+            return
+        self.limits = None
+        heap_words = limits.max_heap // WORD_BYTES
+        self.heap = Region(ARRAY_HEADER_WORDS + heap_words, "arrays", "--max-heap")
+        self.output = Region(2 * limits.max_output, "printed values", "--max-output")
+        self.stack = Region(needs.stack, "locals and operands", "--max-depth")
+        self.frames = Region(needs.frames, "frames", "--max-depth")
+        self.trace = Region(needs.trace, "call chains", "--max-depth")
+        for name in ("heap", "output", "stack", "frames", "trace"):
+            setattr(self.context, name, getattr(self, name).address)
+        self.context.heap_limit = heap_words
+        self.context.output_limit = limits.max_output
+        self.limits = limits
+
+    def start(self, max_depth: int, fuel: int) -> None:
+        """Set the fields that a call changes, for the next one on the calling thread."""
+        context = self.context
+        context.native_budget = stack_budget()
+        context.fuel = fuel
+        context.back_edges = context.trap = context.stop = 0
+        context.output_used = 0
+        context.depth_limit = max_depth
+        context.frame_limit = context.frames + 2 * WORD_BYTES * max_depth
+
+    def interrupt(self) -> None:
+        self.context.stop = 1
+        self.context.depth_limit = 0
+        self.context.frame_limit = 0
+
+    def printed(self, start: int, end: int) -> tuple:
+        pairs = self.output.words[2 * start : 2 * end].tolist()
+        return tuple(
+            _number(bits, Type.FLOAT if kind else Type.INT)
+            for kind, bits in zip(pairs[::2], pairs[1::2], strict=True)
+        )
 
 
 class NativeExecutable(Executable):
@@ -32,59 +88,33 @@ class NativeExecutable(Executable):
     def __init__(self, program, counting):
         self.program = program
         self.counting = counting
-        self.context = Context()
-        self.memory = None
-        self._limits = None
-        self._globals = Region(len(program.globals), "globals")
-        self._initial = Region(len(program.globals), "globals")
-        self._args = Region(len(program.main.slots), "arguments")
-        for index, variable in enumerate(program.globals):
-            _put(self._initial, index, variable.type, variable.value or 0)
-        # Fields that hold while this object lives.
-        for name, region in (
-            ("globals", self._globals),
-            ("globals_initial", self._initial),
-            ("args", self._args),
-        ):
-            setattr(self.context, name, region.address)
-        self.context.globals_count = len(program.globals)
-        self.context.main_slots = len(program.main.slots)
+        self.state = State(program)
 
     # What an engine says of itself
 
     @abstractmethod
     def enter(self, runs: int) -> int:
-        """Run on the context; the code of the trap, or 0."""
+        """Run on `self.state`; the code of the trap, or 0."""
 
     @abstractmethod
     def call_chain(self):
         """The places of the trap that has just happened, the innermost first."""
 
-    def stack_words(self, max_depth: int) -> int:
-        return 0
-
-    def frame_words(self, max_depth: int) -> int:
-        return 0
-
-    def trace_words(self, max_depth: int) -> int:
-        return 0
+    @abstractmethod
+    def needs(self, max_depth: int) -> Needs:
+        """The memory to run with so many frames."""
 
     # Executable
 
     def call(self, args, limits, iterations=1):
         if limits.fuel is not None and not self.counting:
             raise ValueError("fuel needs an executable that was built with counting=True")
-        self._reserve(limits)
-        context = self.context
-        for index, param in enumerate(self.program.main.params):
-            _put(self._args, index, param.type, args[index])
+        state, context = self.state, self.state.context
+        state.reserve(limits, self.needs(limits.max_depth))
+        for index, (param, value) in enumerate(zip(self.program.main.params, args, strict=True)):
+            state.args.put(index, param.type, value)
         fuel = INT_MAX if limits.fuel is None else limits.fuel
-        context.native_budget = stack_budget()
-        context.fuel = fuel
-        context.back_edges = context.trap = 0
-        context.stop = 0
-        context.depth_limit = limits.max_depth
-        context.frame_limit = context.frames + 2 * WORD_BYTES * limits.max_depth
+        state.start(limits.max_depth, fuel)
         start = time.perf_counter_ns()
         code = self.enter(iterations)
         elapsed = time.perf_counter_ns() - start
@@ -94,58 +124,22 @@ class NativeExecutable(Executable):
                 f"before {limits.max_depth:,} frames; lower --max-depth"
             )
         self.back_edges = context.back_edges if self.counting else None
-        return Sample(elapsed, self._outcome(code, fuel))
-
-    def interrupt(self):
-        self.context.stop = 1
-        self.context.depth_limit = 0
-        self.context.frame_limit = 0
-
-    def output_from(self, start):
-        if self.memory is None:
-            return ()
-        return self._output(start, self.context.output_used)
-
-    # Inside
-
-    def _reserve(self, limits: Limits) -> None:
-        if self.memory is not None and self._limits == limits:
-            return
-        depth = limits.max_depth
-        heap_words = limits.max_heap // WORD_BYTES
-        self.memory = Memory(
-            heap=Region(ARRAY_HEADER_WORDS + heap_words, "arrays", "--max-heap"),
-            output=Region(2 * limits.max_output, "printed values", "--max-output"),
-            stack=Region(self.stack_words(depth), "locals and operands", "--max-depth"),
-            frames=Region(self.frame_words(depth), "frames", "--max-depth"),
-            trace=Region(self.trace_words(depth), "call chains", "--max-depth"),
-        )
-        self._limits = limits
-        for name in ("heap", "output", "stack", "frames", "trace"):
-            setattr(self.context, name, getattr(self.memory, name).address)
-        self.context.heap_limit = heap_words
-        self.context.output_limit = limits.max_output
-
-    def _output(self, start, end):
-        pairs = self.memory.output.words[2 * start : 2 * end].tolist()
-        return tuple(
-            _number(bits, Type.FLOAT if kind else Type.INT)
-            for kind, bits in zip(pairs[::2], pairs[1::2], strict=True)
-        )
-
-    def _outcome(self, code, fuel):
-        context = self.context
         result = trap = None
         if code:
             trap = TrapReport(TRAPS_BY_CODE[code], self.call_chain())
         elif self.program.main.result:
             result = _number(context.result, self.program.main.result)
-        return Outcome(
-            result,
-            self._output(0, context.output_used),
-            trap,
-            fuel - context.fuel if self.counting else None,
-        )
+        output = state.printed(0, context.output_used)
+        count = fuel - context.fuel if self.counting else None
+        return Sample(elapsed, Outcome(result, output, trap, count))
+
+    def interrupt(self):
+        self.state.interrupt()
+
+    def output_from(self, start):
+        if self.state.limits is None:
+            return ()
+        return self.state.printed(start, self.state.context.output_used)
 
 
 class CompiledExecutable(NativeExecutable):
@@ -157,22 +151,19 @@ class CompiledExecutable(NativeExecutable):
         self._unit = unit
         self._make_ir = make_ir
         self._effort = effort
+        self.address = unit.address
         self._enter = native.ENTER(unit.address)
         self.compile_seconds = unit.seconds
         self.from_cache = unit.from_cache
 
     def enter(self, runs):
-        return self._enter(ctypes.addressof(self.context), runs)
+        return self._enter(ctypes.addressof(self.state.context), runs)
 
     def ir(self):
         return str(native.optimise(self._make_ir(), self._effort))
 
     def machine_code(self):
         return self._unit.assembly or native.assembly(self._make_ir(), self._effort)
-
-
-def _put(region, index, type_, value):
-    (region.floats if type_ is Type.FLOAT else region.words)[index] = value
 
 
 def _number(bits, type_):

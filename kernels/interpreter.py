@@ -9,10 +9,10 @@ from functools import partial
 from llvmlite import ir
 
 from vmlab.isa import WORD_BYTES, Flow, Trap
-from vmlab.kernels.callgraph import CallGraph, stack_words
+from vmlab.kernels.callgraph import CallGraph
 from vmlab.kernels.dispatch import Registers, Switch, Threaded
 from vmlab.kernels.emitter import Emitter
-from vmlab.kernels.encoding import FRAME_RECORD_WORDS, HALT, encode
+from vmlab.kernels.encoding import FRAME_RECORD_WORDS, HALT, encode, interpreter_needs
 from vmlab.kernels.entry import copy_words, emit_enter, emit_run, field, get, pointer
 from vmlab.kernels.executable import CompiledExecutable
 from vmlab.kernels.native import compile_cached
@@ -36,19 +36,17 @@ class InterpreterExecutable(CompiledExecutable):
         self._graph = CallGraph.of(program)
         self._encoded = encode(program)
         self._code = self._encoded.region()
-        self.context.code = self._code.address
-        self.context.entry = self._code.address + WORD_BYTES * self._encoded.entry
+        context = self.state.context
+        context.code = self._code.address
+        context.entry = self._code.address + WORD_BYTES * self._encoded.entry
 
-    def stack_words(self, max_depth):
-        return stack_words(self.program, self._graph, max_depth)
-
-    def frame_words(self, max_depth):
-        return FRAME_RECORD_WORDS * max_depth
+    def needs(self, max_depth):
+        return interpreter_needs(self.program, self._graph, max_depth)
 
     def call_chain(self):
-        context = self.context
+        state, context = self.state, self.state.context
         top = (context.rp - context.frames) // WORD_BYTES
-        returns = self.memory.frames.words[:top:FRAME_RECORD_WORDS]
+        returns = state.frames.words[:top:FRAME_RECORD_WORDS]
         return self._encoded.call_chain(
             (context.pc - context.code) // WORD_BYTES,
             [(return_pc - context.code) // WORD_BYTES for return_pc in returns],

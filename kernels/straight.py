@@ -17,7 +17,7 @@ from vmlab.kernels.callgraph import CallGraph, stack_words
 from vmlab.kernels.context import MACHINE_STACK
 from vmlab.kernels.emitter import Emitter
 from vmlab.kernels.entry import emit_enter, emit_run, stack_pointer
-from vmlab.kernels.executable import CompiledExecutable
+from vmlab.kernels.executable import CompiledExecutable, Needs
 from vmlab.kernels.native import Effort, compile_ir
 from vmlab.kernels.operands import Memory, Ssa
 from vmlab.kernels.semantics import SEMANTICS
@@ -28,10 +28,11 @@ LARGE_PROGRAM = (
     2_000  # VM instructions from which on compile time counts more than the last percent
 )
 
-# A small recursive function is compiled with its own recursion inlined, up to so many VM
-# instructions in all. GCC does the like; LLVM's inliner leaves recursion alone.
+# A small recursive function is compiled with its own recursion inlined, up to so many levels and
+# so many VM instructions in all. GCC does the like; LLVM's inliner leaves recursion alone.
 SMALL_FUNCTION = 48
 SELF_INLINING = 512
+SELF_INLINING_LEVELS = 8
 
 # An innermost loop is compiled as several copies of itself, one behind the other, so that not
 # every turn passes a safepoint: at most so many copies, so many VM instructions a loop, and so
@@ -60,22 +61,19 @@ class StraightExecutable(CompiledExecutable):
         timed = Effort.LARGE if size > LARGE_PROGRAM else Effort.FULL
         effort = Effort.QUICK if counting else timed
         super().__init__(program, counting, compile_ir(make_ir, "enter", effort), make_ir, effort)
-        self._stack_words = (
-            (lambda max_depth: stack_words(program, graph, max_depth))
-            if storage is Memory
-            else (lambda _: 0)
-        )
+        self._graph = graph
+        self._storage = storage
 
-    def stack_words(self, max_depth):
-        return self._stack_words(max_depth)
-
-    def trace_words(self, max_depth):
-        return max_depth
+    def needs(self, max_depth):
+        stack = 0
+        if self._storage is Memory:
+            stack = stack_words(self.program, self._graph, max_depth)
+        return Needs(stack=stack, trace=max_depth)
 
     def call_chain(self):
-        first = self.program.first_site
+        state, first = self.state, self.program.first_site
         chain = []
-        for site in self.memory.trace.words[: self.context.trace_used]:
+        for site in state.trace.words[: state.context.trace_used]:
             function = bisect_right(first, site) - 1
             chain.append(Place(function, site - first[function]))
         return tuple(chain)
@@ -123,7 +121,10 @@ class ProgramEmitter:
         if any(sizes[f] > SMALL_FUNCTION for f, c in enumerate(self.graph.cycle) if c == cycle):
             return 0
         copies, size, level = Counter({index: 1}), 0, -1
-        while (size := size + sum(sizes[f] * n for f, n in copies.items())) <= SELF_INLINING:
+        while level < SELF_INLINING_LEVELS:
+            size += sum(sizes[f] * n for f, n in copies.items())
+            if size > SELF_INLINING:
+                break
             level += 1
             inner = Counter()
             for function, count in copies.items():

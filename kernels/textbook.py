@@ -19,9 +19,9 @@ from numba import config, njit, types
 from vmlab.engines import EngineUnavailable
 from vmlab.isa import Trap
 from vmlab.kernels import native
-from vmlab.kernels.callgraph import CallGraph, stack_words
+from vmlab.kernels.callgraph import CallGraph
 from vmlab.kernels.context import INDEX
-from vmlab.kernels.encoding import FRAME_RECORD_WORDS, OPCODE, encode
+from vmlab.kernels.encoding import FRAME_RECORD_WORDS, OPCODE, encode, interpreter_needs
 from vmlab.kernels.executable import NativeExecutable
 
 _IDENTIFIER = str.maketrans({".": "_", "[": "", "]": "s"})
@@ -542,35 +542,32 @@ class TextbookExecutable(NativeExecutable):
         self._graph = CallGraph.of(program)
         self._encoded = encode(program)
         self._code = np.array(self._encoded.words, dtype=np.int64)
-        self._fields = np.frombuffer(self.context, dtype=np.int64)
-        self.context.entry = self._encoded.entry
+        self._fields = np.frombuffer(self.state.context, dtype=np.int64)
+        self.state.context.entry = self._encoded.entry
 
     def enter(self, runs):
-        memory = self.memory
+        state = self.state
         return self._compiled.enter(
             self._fields,
             runs,
-            _ints(self._args),
-            _ints(self._initial),
+            _ints(state.args),
+            _ints(state.globals_initial),
             self._code,
-            _ints(memory.stack),
-            _floats(memory.stack),
-            _ints(memory.frames),
-            _ints(memory.heap),
-            _floats(memory.heap),
-            _ints(self._globals),
-            _ints(memory.output),
+            _ints(state.stack),
+            _floats(state.stack),
+            _ints(state.frames),
+            _ints(state.heap),
+            _floats(state.heap),
+            _ints(state.globals),
+            _ints(state.output),
         )
 
-    def stack_words(self, max_depth):
-        return stack_words(self.program, self._graph, max_depth)
-
-    def frame_words(self, max_depth):
-        return FRAME_RECORD_WORDS * max_depth
+    def needs(self, max_depth):
+        return interpreter_needs(self.program, self._graph, max_depth)
 
     def call_chain(self):
-        context = self.context
-        returns = self.memory.frames.words[: context.rp : FRAME_RECORD_WORDS]
+        context = self.state.context
+        returns = self.state.frames.words[: context.rp : FRAME_RECORD_WORDS]
         return self._encoded.call_chain(context.pc, returns.tolist())
 
     def machine_code(self):

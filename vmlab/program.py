@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from vmlab.isa import Opcode, Type
 
 if TYPE_CHECKING:
-    from vmlab.outcome import Outcome
+    from vmlab.outcome import Limits, Outcome
     from vmlab.verifier import StackMap
 
 Number = int | float
@@ -157,3 +157,12 @@ class Program:
         from vmlab.engines import run
 
         return run(self, engine, args)
+
+    def compile(self, limits: Limits | None = None) -> Callable[..., Number | None]:
+        """`main` as a function to call from `@njit` code, or from Python; see
+        `vmlab.kernels.callable.compile_program`."""
+        from vmlab.kernels.callable import compile_program
+        from vmlab.outcome import Limits
+
+        function: Callable[..., Number | None] = compile_program(self, limits or Limits())
+        return function

@@ -1,0 +1,147 @@
+"""A program as a function for the user's own `@njit` code."""
+
+import ctypes
+import itertools
+import weakref
+from collections import Counter
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.core.errors import TypingError
+from numba.extending import intrinsic
+
+from vmlab.engines import EngineUnavailable
+from vmlab.isa import TRAPS_BY_CODE, Type
+from vmlab.kernels import entry
+from vmlab.kernels.context import MACHINE_STACK
+from vmlab.kernels.executable import State
+from vmlab.kernels.straight import inlined
+from vmlab.kernels.values import I64, WORDS, from_word, i64, to_word
+
+# So many threads may be inside one compiled program at once; a further one waits for its turn.
+STATES = 16
+
+_NUMBA = {Type.INT: types.int64, Type.FLOAT: types.float64, None: types.none}
+
+_numbers = itertools.count()
+_programs = weakref.WeakValueDictionary()
+
+
+class Trapped(RuntimeError):
+    """A compiled program trapped. `trap` is the name of the trap; the message says where."""
+
+    def __init__(self, number: int, code: int, site: int):
+        if code == MACHINE_STACK:
+            self.trap = "machine_stack"
+            super().__init__("the thread's machine stack is used up; lower max_depth")
+            return
+        self.trap = TRAPS_BY_CODE[code].value
+        super().__init__(f"{self.trap} in {_place(_programs[number], site)}")
+
+
+def _place(program, site):
+    function, _, instruction = next(itertools.islice(program.sites(), site, None))
+    span = instruction.span
+    name = program.functions[function].name
+    return f"'{name}', {program.source.path}:{span.line}:{span.column}"
+
+
+def compile_program(program, limits):
+    """A function of main's parameters, as 64-bit ints and floats, for `@njit` code and for Python;
+    parameters left out take their defaults. It runs on `inlined`, without the GIL, in any number
+    of threads. A trap raises `Trapped`. Nothing but the limits ends a run: nobody watches it.
+
+    Raises `EngineUnavailable` for a program that prints, as there is nobody to print for."""
+    used = Counter(i.opcode.name for _, _, i in program.sites())
+    if used["print"]:
+        raise EngineUnavailable("a compiled function has nowhere to print to; remove the 'print's")
+    executable = inlined(program, counting=False)
+    states = [State(program) for _ in range(STATES)]
+    for state in states:
+        state.reserve(limits, executable.needs(limits.max_depth))
+        state.start(limits.max_depth, fuel=0)
+    addresses = (ctypes.c_int64 * STATES)(*(ctypes.addressof(s.context) for s in states))
+    busy = (ctypes.c_int64 * STATES)()
+    number = next(_numbers)
+    _programs[number] = program
+    run = _intrinsic(
+        program, executable.address, ctypes.addressof(addresses), ctypes.addressof(busy)
+    )
+
+    @njit(nogil=True)
+    def call(*args):
+        result, code, site = run(args)
+        if code != 0:
+            raise Trapped(number, code, site)
+        return result
+
+    # The machine code and its memory live as long as the function.
+    call.vmlab = executable, states, addresses, busy
+    return call
+
+
+def _intrinsic(program, enter_address, states_address, busy_address):
+    main = program.main
+    result_type = _NUMBA[main.result]
+
+    @intrinsic
+    def run(typing, args):
+        """(result, code of the trap or 0, site of the trap)"""
+        given = len(args)
+        needed = sum(param.value is None for param in main.params)
+        if not needed <= given <= len(main.params):
+            parameters = ", ".join(f"{p.name}: {p.type}" for p in main.params)
+            raise TypingError(f"main takes ({parameters}), not {given} arguments")
+        taken = types.Tuple([_NUMBA[p.type] for p in main.params[:given]])
+        signature = types.Tuple([result_type, types.int64, types.int64])(taken)
+
+        def codegen(context, b, signature, llvm_args):
+            values = cgutils.unpack_tuple(b, llvm_args[0], given)
+            values += [
+                ir.Constant(ir.DoubleType() if p.type is Type.FLOAT else I64, p.value)
+                for p in main.params[given:]
+            ]
+            index = _acquire(b, _pointer(b, busy_address))
+            address = b.load(b.gep(_pointer(b, states_address), [index]))
+            state = b.inttoptr(address, WORDS)
+            words = entry.pointer(b, state, "args")
+            for place, value in enumerate(values):
+                b.store(to_word(b, value), b.gep(words, [i64(place)]))
+            enter_type = ir.FunctionType(I64, [WORDS, I64])
+            enter = b.inttoptr(i64(enter_address), enter_type.as_pointer())
+            code = b.call(enter, [state, i64(1)])
+            site = b.load(entry.pointer(b, state, "trace"))
+            word = entry.get(b, state, "result")
+            free = b.gep(_pointer(b, busy_address), [index])
+            b.store_atomic(i64(0), free, "release", 8)
+            if main.result is None:
+                result = context.get_dummy_value()
+            else:
+                result = from_word(b, word, main.result)
+            return context.make_tuple(b, signature.return_type, [result, code, site])
+
+        return signature, codegen
+
+    return run
+
+
+def _pointer(b, address):
+    return b.inttoptr(i64(address), WORDS)
+
+
+def _acquire(b, busy):
+    """Take the first free state, going around until there is one; its index."""
+    before = b.block
+    look = b.append_basic_block("look")
+    taken = b.append_basic_block("taken")
+    b.branch(look)
+    b.position_at_end(look)
+    index = b.phi(I64)
+    index.add_incoming(i64(0), before)
+    reply = b.cmpxchg(b.gep(busy, [index]), i64(0), i64(1), "acquire", "monotonic")
+    following = b.urem(b.add(index, i64(1)), i64(STATES))
+    index.add_incoming(following, look)
+    b.cbranch(b.extract_value(reply, 1), taken, look)
+    b.position_at_end(taken)
+    return index
