@@ -34,8 +34,8 @@ FAR = ("static", "large")
 
 
 @functools.cache
-def target_machine(model=NEAR) -> llvm.TargetMachine:
-    """This CPU, and everything it has."""
+def target_machine(model=NEAR, level: int = 3) -> llvm.TargetMachine:
+    """This CPU, and everything it has; `level` is the effort at generating code, 0 to 3."""
     reloc, codemodel = model
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -43,7 +43,7 @@ def target_machine(model=NEAR) -> llvm.TargetMachine:
     return llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(),
         features=llvm.get_host_cpu_features().flatten(),
-        opt=3,
+        opt=level,
         reloc=reloc,
         codemodel=codemodel,
     )
@@ -72,6 +72,10 @@ class Effort(enum.Enum):
     FULL = enum.auto()
     LARGE = enum.auto()  # without unrolling and vectorising: for programs where that takes seconds
     QUICK = enum.auto()  # no more than putting values into registers: for builds that count
+
+
+def _machine(effort: Effort) -> llvm.TargetMachine:
+    return target_machine(level=0 if effort is Effort.QUICK else 3)
 
 
 def optimise(ir_text: str, effort: Effort = Effort.FULL) -> llvm.ModuleRef:
@@ -103,13 +107,13 @@ def load(object_code: bytes, symbol: str) -> tuple[llvm.ResourceTracker, int]:
 
 
 def assembly(ir_text: str, effort: Effort = Effort.FULL) -> str:
-    return target_machine().emit_assembly(optimise(ir_text, effort))
+    return _machine(effort).emit_assembly(optimise(ir_text, effort))
 
 
 def compile_ir(make_ir, symbol: str, effort: Effort = Effort.FULL) -> Unit:
     """Compile and load the module that `make_ir()` gives as text; `symbol` is its entry."""
     start = time.perf_counter()
-    object_code = target_machine().emit_object(optimise(make_ir(), effort))
+    object_code = _machine(effort).emit_object(optimise(make_ir(), effort))
     library, address = load(object_code, symbol)
     return Unit(library, address, time.perf_counter() - start, False, None)
 

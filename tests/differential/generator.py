@@ -73,7 +73,7 @@ class Writer:
             for n, type_ in enumerate(draw(st.lists(st.sampled_from(list(Type)), max_size=4)))
         ]
         self.functions = [self._signature(n) for n in range(draw(st.integers(0, 2)))]
-        self.room = draw(st.integers(10, 60))  # statements and operators still to be written
+        self.room = draw(st.integers(5, 40))  # statements and operators still to be written
 
     def _signature(self, number: int) -> FunctionText:
         params = self.draw(st.lists(st.sampled_from(list(Type)), max_size=3))
@@ -119,10 +119,8 @@ class Writer:
             self.value(f.result, 0)
         self.emit("ret")
         arrow = f" -> {f.result.value}" if f.result else ""
-        # Jumps to anywhere: to labels that stand where the operand stack is empty.
-        lines = f.lines
         return "\n".join(
-            [f"func {f.name}({', '.join(header)}){arrow}", *declared, *lines, "end", ""]
+            [f"func {f.name}({', '.join(header)}){arrow}", *declared, *f.lines, "end", ""]
         )
 
     def emit(self, *instructions: str) -> None:

@@ -1,0 +1,40 @@
+"""The differential test for as long as one likes: `python -m tests.differential.long_run 100000 7`
+checks 100 000 programs from seed 7, the builds for timing on every tenth."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+
+from hypothesis import HealthCheck, given, note, seed, settings
+
+from .generator import programs
+from .test_engines_agree import check
+
+
+def run(examples: int, first: int) -> None:
+    ends: Counter[str] = Counter()
+    start = time.monotonic()
+
+    @seed(first)
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(programs())
+    def one(text: str) -> None:
+        note(text)
+        trap = check(text, timed=ends.total() % 10 == 0).trap
+        ends[trap.trap.value if trap else "ended"] += 1
+        if ends.total() % 1_000 == 0:
+            print(f"{ends.total():,} in {time.monotonic() - start:,.0f} s", flush=True)
+
+    one()
+    print(f"{ends.total():,} programs from seed {first} agree on every engine: {dict(ends)}")
+
+
+if __name__ == "__main__":
+    run(int(sys.argv[1]), int(sys.argv[2]))
