@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import queue
+import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from vmlab.engines import Executable, Sample
 from vmlab.outcome import Limits
@@ -26,7 +28,8 @@ class Supervisor:
 
     def __enter__(self) -> Supervisor:
         self._jobs: queue.SimpleQueue[Callable[[], Sample] | None] = queue.SimpleQueue()
-        self._results: queue.SimpleQueue[Sample | BaseException] = queue.SimpleQueue()
+        # None asks for a stop.
+        self._results: queue.SimpleQueue[Sample | BaseException | None] = queue.SimpleQueue()
         before = threading.stack_size(STACK_BYTES)
         try:
             self._thread = threading.Thread(target=self._serve, name="vmlab", daemon=True)
@@ -57,36 +60,58 @@ class Supervisor:
         """Run it, and return when it has ended. Ctrl-C and `limits.timeout` end it with the trap
         `interrupted`. `on_output` is given the values printed, in order and once each, while the
         program runs and at its end."""
-        self._jobs.put(lambda: executable.call(args, limits, iterations))
-        deadline = math.inf if limits.timeout is None else time.monotonic() + limits.timeout
-        stopping = False
-        shown = 0
-        while True:
-            patience = deadline - time.monotonic()
-            if stopping or on_output is not None:
-                patience = min(patience, _PATIENCE)
-            try:
-                result = self._results.get(
-                    timeout=max(patience, 0) if patience < math.inf else None
-                )
-                break
-            except queue.Empty:
-                stopping = stopping or time.monotonic() >= deadline
-            except KeyboardInterrupt:
-                stopping = True
-            if stopping:
-                # Again and again: the first may come before the call has begun.
-                executable.interrupt()
-                deadline = math.inf
+        with _ctrl_c(lambda: self._results.put(None)):
+            self._jobs.put(lambda: executable.call(args, limits, iterations))
+            deadline = math.inf if limits.timeout is None else time.monotonic() + limits.timeout
+            stopping = False
+            shown = 0
+            while True:
+                patience = deadline - time.monotonic()
+                if stopping or on_output is not None:
+                    patience = min(patience, _PATIENCE)
+                try:
+                    result = self._results.get(
+                        timeout=max(patience, 0) if patience < math.inf else None
+                    )
+                    if result is not None:
+                        break
+                    stopping = True
+                except queue.Empty:
+                    stopping = stopping or time.monotonic() >= deadline
+                if stopping:
+                    # Again and again: the first may come before the call has begun.
+                    executable.interrupt()
+                    deadline = math.inf
+                if on_output is not None:
+                    values = executable.output_from(shown)
+                    on_output(values)
+                    shown += len(values)
+            if isinstance(result, BaseException):
+                raise result
             if on_output is not None:
-                values = executable.output_from(shown)
-                on_output(values)
-                shown += len(values)
-        if isinstance(result, BaseException):
-            raise result
-        if on_output is not None:
-            on_output(result.outcome.output[shown:])
-        return result
+                on_output(result.outcome.output[shown:])
+            return result
+
+
+@contextmanager
+def _ctrl_c(react: Callable[[], None]) -> Iterator[None]:
+    """Within the block, the first Ctrl-C calls `react`, where it would raise KeyboardInterrupt at
+    any point whatever; the second does that. Other handlers of the signal stay, and threads but
+    the main one never see it."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def handle(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        react()
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def supervised(

@@ -6,10 +6,10 @@ that `vmlab --help` answers at once.
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
-import traceback
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -28,11 +28,10 @@ class _CommandLine(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         extra["standalone_mode"] = False
-        if hasattr(sys.stdout, "reconfigure"):
-            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             code = super().main(*args, **extra)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # as it is where stdout is closed
+                sys.stdout.flush()
         except click.ClickException as error:
             error.show()
             code = error.exit_code
@@ -42,10 +41,6 @@ class _CommandLine(click.Group):
         except (KeyboardInterrupt, click.Abort):
             click.echo("Interrupted", err=True)
             code = exits.INTERRUPTED
-        except BrokenPipeError:
-            # Whoever read the output has enough of it. Python must not try to flush the rest.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = exits.BROKEN_PIPE
         except Exception as error:
             code = _failed(error)
         sys.exit(code)
@@ -53,6 +48,9 @@ class _CommandLine(click.Group):
 
 def _failed(error: Exception) -> int:
     """Say that something went wrong that no command foresaw."""
+    import traceback
+    from pathlib import Path
+
     from vmlab.diagnostics import ProgramError
 
     if isinstance(error, ProgramError):
@@ -80,16 +78,26 @@ def _failed(error: Exception) -> int:
     epilog="""
     \b
     PROGRAM is the path of a .vm file, or a name that `vmlab list` shows.
-    Exit codes: 0 done; 1 engines disagree, a --fail-if holds, an expect line fails or a
-    file is not formatted; 2 usage; 65 the program is invalid; 70 it trapped; 130
-    interrupted by Ctrl-C or --timeout; 71 the system or vmlab itself failed.
+    Exit codes: 0 done; 1 engines disagree, a --fail-if holds, an expect line fails, a
+    file is not formatted or an engine does not work; 2 usage; 65 the program is
+    invalid; 70 it trapped; 71 the system or vmlab itself failed; 130 interrupted by
+    Ctrl-C or --timeout.
     """,
 )
 @click.version_option(vmlab.__version__, message="%(prog)s %(version)s")
-def main() -> None:
+def command_line() -> None:
     """Run one program on engines that differ by one mechanism each, see that they agree, and
     measure what each mechanism costs: `vmlab compare sieve`."""
 
 
 for _command in (compare, run, test, check, fmt, show, list_, doctor):
-    main.add_command(_command)
+    command_line.add_command(_command)
+
+
+def main() -> None:
+    """The command `vmlab`."""
+    # Whoever reads the output may have enough of it: then end like any other program.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    command_line()

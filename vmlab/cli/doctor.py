@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,6 +65,8 @@ def doctor(context: click.Context, as_json: bool) -> None:
     engines, cache = _try_engines(), _look_at_cache()
     advice = [*disturbances(machine), *_cache_advice(cache)]
     if as_json:
+        import json
+
         report = {
             "vmlab": vmlab.__version__,
             "machine": {key: asdict(fact) for key, fact in machine.items()},
@@ -89,7 +89,7 @@ def doctor(context: click.Context, as_json: bool) -> None:
         if not advice:
             click.echo("  nothing found")
     if any(health.fault for health in engines):
-        context.exit(exits.FAILED)
+        context.exit(exits.DIFFERS)
 
 
 def _section(title: str, rows: Iterable[Sequence[str]]) -> str:
@@ -112,7 +112,7 @@ def _try_engines() -> list[_Health]:
 
 
 def _try(name: str, program: Program) -> _Health:
-    from vmlab.engines import ENGINES
+    from vmlab.engines import ENGINES, EngineUnavailable
     from vmlab.outcome import Limits, Outcome
     from vmlab.report.numbers import listing
     from vmlab.supervise import supervised
@@ -120,10 +120,12 @@ def _try(name: str, program: Program) -> _Health:
     try:
         executable = ENGINES[name].build(program, counting=False)
         outcome = supervised(executable, (), Limits(timeout=_PATIENCE)).outcome
-    except Exception as error:  # whatever keeps an engine from working here is the finding
+    except EngineUnavailable as reason:
+        return _Health(name, str(reason), 0.0, False)
+    except Exception as error:  # whatever keeps an engine from working is worth telling
         return _Health(name, f"{type(error).__name__}: {error}", 0.0, False)
     wrong = outcome.differences(Outcome(_TINY_RESULT, (), None, None))
-    fault = f"runs, but {listing(wrong)} not as it must be" if wrong else None
+    fault = f"wrong {listing(wrong)}" if wrong else None
     return _Health(name, fault, executable.compile_seconds, executable.from_cache)
 
 
@@ -140,6 +142,8 @@ def _fares(health: _Health) -> str:
 
 def _look_at_cache() -> _Cache | None:
     """None where the native half cannot be imported: trying the engines tells why."""
+    import tempfile
+
     try:
         from vmlab.kernels.native import cache_directory
     except (ImportError, OSError):

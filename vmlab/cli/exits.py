@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-DIFFERS = 1  # engines disagree, a --fail-if holds, an expect line fails, a file is not formatted
+# Engines disagree, a --fail-if holds, an expect line fails, a file is not formatted, an engine does
+# not work here.
+DIFFERS = 1
 USAGE = 2
 INVALID_PROGRAM = 65  # EX_DATAERR of sysexits.h
 TRAPPED = 70
 FAILED = 71  # EX_OSERR: the system failed, or vmlab itself
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 class Stop(Exception):

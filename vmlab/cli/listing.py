@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -21,6 +20,8 @@ def list_(as_json: bool) -> None:
     ]
     engines = [{"name": e.name, "adds": e.adds, "beside": e.beside} for e in ENGINES.values()]
     if as_json:
+        import json
+
         result = {"programs": programs, "engines": engines}
         click.echo(json.dumps(result, indent=2, ensure_ascii=False))
         return

@@ -58,24 +58,16 @@ def run(
     args = bind_arguments(program, parse_arguments(program, assignments))
     # Only code that counts can stop at a number of instructions; other code is faster.
     executable = build(engine, program, counting=limits.fuel is not None)
-    closed: BrokenPipeError | None = None
 
     def show(values: Sequence[Number]) -> None:
-        nonlocal closed
-        try:
-            if values and closed is None:
-                click.echo("\n".join(map(format_number, values)))
-        except BrokenPipeError as error:
-            closed = error
-            executable.interrupt()
+        if values:
+            click.echo("\n".join(map(format_number, values)))
 
     start = time.monotonic()
     try:
         outcome = supervised(executable, args, limits, show).outcome
     except EngineUnavailable as reason:
         raise unavailable(engine, reason) from None
-    if closed is not None:
-        raise closed
     if outcome.result is not None:
         click.echo(format_number(outcome.result))
     if outcome.trap is not None:
@@ -104,17 +96,18 @@ def test(context: click.Context, names: Sequence[str], limits: Limits) -> None:
     lines = failed = 0
     for name in names:
         program = open_program(name)
+        if not program.expectations:
+            click.echo(f"Warning: {name} has no expect lines: nothing was checked", err=True)
+            continue
         found, unable = _check(name, program, limits)
-        failing = {failure.span for failures in found.values() for failure in failures}
         for text in _differences(program, found):
-            click.echo(text + "\n")
+            click.echo(f"{text}\n")
         for engine, reason in unable.items():
             click.echo(f"{name}: {engine} took no part: {reason}")
+        failing = {failure.span for failures in found.values() for failure in failures}
         expected = counted(len(program.expectations), "expect line")
         if failing:
             click.echo(f"{name}: {len(failing)} of {expected} failed")
-        elif not program.expectations:
-            click.echo(f"Warning: {name} has no expect lines: nothing was checked", err=True)
         else:
             click.echo(f"{name}: {expected} passed on {counted(len(found), 'engine')}")
         lines += len(program.expectations)

@@ -1,0 +1,159 @@
+"""check, fmt and show."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vmlab import corpus
+from vmlab.cli import exits
+from vmlab.disassembler import listing
+from vmlab.engines import ENGINES
+
+# check
+
+
+def test_check_says_what_is_valid_and_reports_every_error(vmlab):
+    result = vmlab("check", "divides.vm", "invalid.vm", "sieve")
+    assert result.exit_code == exits.INVALID_PROGRAM
+    assert result.stdout == (
+        "divides.vm: valid: 2 functions, 10 instructions, 4 expect lines\n"
+        "sieve: valid: 1 function, 58 instructions, 7 expect lines\n"
+    )
+    assert result.stderr.startswith("invalid.vm:2:5: error: there is no instruction 'lod'")
+    assert "    2 |     lod n\n      |     ^^^\n" in result.stderr
+    assert result.stderr.endswith("invalid.vm: 1 error\n")
+
+
+def test_check_succeeds_when_all_are_valid(vmlab):
+    result = vmlab("check", "divides.vm")
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the program has no function 'main'"),
+        (b"\x7fELF\x02\x01\x01\xff\xfe", "this is not UTF-8"),
+        (b"\0" * 100, "unexpected"),
+    ],
+)
+def test_files_that_hold_no_program(vmlab, content, message):
+    Path("x.vm").write_bytes(content)
+    for command in ("check", "run", "show", "test", "compare"):
+        result = vmlab(command, "x.vm")
+        assert result.exit_code == exits.INVALID_PROGRAM
+        assert message in result.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "run", "show", "test", "compare"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing.vm", "neither a file nor a program of the corpus; `vmlab list`"),
+        ("siev", "did you mean 'sieve'?"),
+        ("folder", "cannot read 'folder': Is a directory"),
+    ],
+)
+def test_what_is_no_program_is_a_usage_error(vmlab, command, name, message):
+    Path("folder").mkdir()
+    result = vmlab(command, name)
+    assert result.exit_code == exits.USAGE
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+# fmt
+
+UGLY = "func main( )->int\n push   1 ; one\n\n\n  ret\nend\n"
+PRETTY = "func main() -> int\n    push 1                      ; one\n\n    ret\nend\n"
+
+
+def test_fmt_rewrites_files_in_place_and_only_once(vmlab):
+    Path("ugly.vm").write_text(UGLY)
+    first = vmlab("fmt", "ugly.vm")
+    assert (first.exit_code, first.stdout, first.stderr) == (0, "", "formatted ugly.vm\n")
+    assert Path("ugly.vm").read_text() == PRETTY
+    before = Path("ugly.vm").stat()
+    second = vmlab("fmt", "ugly.vm")
+    assert (second.exit_code, second.stdout, second.stderr) == (0, "", "")
+    assert Path("ugly.vm").stat() == before
+
+
+def test_fmt_check_names_what_would_change_and_changes_nothing(vmlab):
+    Path("ugly.vm").write_text(UGLY)
+    result = vmlab("fmt", "--check", "divides.vm", "ugly.vm")
+    assert (result.exit_code, result.stdout) == (exits.DIFFERS, "ugly.vm\n")
+    assert Path("ugly.vm").read_text() == UGLY
+    assert vmlab("fmt", "--check", "divides.vm").exit_code == 0
+
+
+def test_fmt_keeps_malformed_files_and_formats_the_others(vmlab):
+    Path("ugly.vm").write_text(UGLY)
+    Path("broken.vm").write_text('func main()\n  push "\nend\n')
+    result = vmlab("fmt", "broken.vm", "ugly.vm")
+    assert result.exit_code == exits.INVALID_PROGRAM
+    assert "broken.vm:2:8: error: this string has no end" in result.stderr
+    assert "formatted ugly.vm" in result.stderr
+    assert Path("broken.vm").read_text() == 'func main()\n  push "\nend\n'
+
+
+def test_fmt_keeps_the_mode_of_a_file(vmlab):
+    path = Path("ugly.vm")
+    path.write_text(UGLY)
+    path.chmod(0o640)
+    vmlab("fmt", "ugly.vm")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_fmt_takes_files_only(vmlab):
+    result = vmlab("fmt", "sieve")
+    assert result.exit_code == exits.USAGE
+    assert "there is no file 'sieve'; that is a program of the corpus" in result.stderr
+    assert "cannot read '.': Is a directory" in vmlab("fmt", ".").stderr
+
+
+# show
+
+
+def test_show_prints_the_listing(vmlab):
+    result = vmlab("show", "divides.vm")
+    assert result.exit_code == 0
+    assert result.stdout == listing(corpus.load("divides.vm"))
+    assert re.search(r"2 +div +div\.int +\[int int\]", result.stdout)
+
+
+@pytest.mark.parametrize("engine", ["inlined", "template", "threaded", "switch"])
+def test_show_prints_an_engines_code(vmlab, engine):
+    ir = vmlab("show", "divides.vm", "--engine", engine, "--ir")
+    assert ir.exit_code == 0
+    assert "define" in ir.stdout
+    assembly = vmlab("show", "divides.vm", "--engine", engine, "--asm")
+    assert assembly.exit_code == 0
+    assert ".globl" in assembly.stdout
+
+
+@pytest.mark.parametrize(("form", "what"), [("--ir", "LLVM IR"), ("--asm", "machine code")])
+def test_show_says_that_an_engine_has_no_code(vmlab, form, what):
+    result = vmlab("show", "divides.vm", "--engine", "reference", form)
+    assert (result.exit_code, result.stdout) == (exits.USAGE, "")
+    assert result.stderr == f"Error: reference makes no {what}\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--engine", "switch"], "--engine switch needs --ir or --asm beside it"),
+        (["--asm"], "--asm needs --engine NAME beside it"),
+        (["--engine", "swich", "--ir"], "did you mean 'switch'? (there are: inlined, "),
+    ],
+)
+def test_show_needs_an_engine_and_a_form(vmlab, options, message):
+    result = vmlab("show", "divides.vm", *options)
+    assert result.exit_code == exits.USAGE
+    assert message in result.stderr
+
+
+def test_every_engine_is_offered(vmlab):
+    result = vmlab("show", "divides.vm", "--engine", "", "--ir")
+    assert f"(there are: {', '.join(ENGINES)})" in result.stderr

@@ -1,0 +1,31 @@
+"""What `import vmlab` gives."""
+
+import subprocess
+import sys
+
+import pytest
+
+import vmlab
+
+
+def test_load_run_and_compare():
+    program = vmlab.load("sieve")
+    assert program.run(engine="inlined", n=100).result == 25
+    comparison = vmlab.compare(program, ["inlined", "template"], {"n": 100}, quick=True)
+    assert [row.engine.name for row in comparison.rows] == ["inlined", "template"]
+
+
+def test_assemble():
+    program = vmlab.assemble("func main() -> int\n    push 3\n    ret\nend\n")
+    assert program.run().result == 3
+
+
+def test_unknown_names_are_attribute_errors():
+    with pytest.raises(AttributeError, match="module 'vmlab' has no attribute 'lod'"):
+        vmlab.lod  # noqa: B018
+
+
+def test_importing_it_imports_nothing_else_of_it():
+    script = "import sys, vmlab; print([m for m in sys.modules if m.startswith('vmlab.')])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "[]\n"
