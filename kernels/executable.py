@@ -34,7 +34,8 @@ class State:
         self.globals = Region(count, "globals")
         self.globals_initial = Region(count, "globals")
         for index, variable in enumerate(program.globals):
-            self.globals_initial.put(index, variable.type, variable.value or 0)
+            if variable.value is not None:  # -0.0 is not zero
+                self.globals_initial.put(index, variable.type, variable.value)
         self.context.args = self.args.address
         self.context.main_slots = len(program.main.slots)
         self.context.globals = self.globals.address
