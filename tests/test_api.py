@@ -25,7 +25,8 @@ def test_unknown_names_are_attribute_errors():
         vmlab.lod  # noqa: B018
 
 
-def test_importing_it_imports_nothing_else_of_it():
+def test_importing_it_imports_nothing_else_of_it(tmp_path):
     script = "import sys, vmlab; print([m for m in sys.modules if m.startswith('vmlab.')])"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert done.stdout == "[]\n"
