@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import ClassVar
 from unittest.mock import patch
 
 from vmlab.assembler import assemble
@@ -118,7 +119,7 @@ class Fake(Executable):
 
 
 class FakeEngine(Engine):
-    scripts: dict[str, Script] = {}
+    scripts: ClassVar[dict[str, Script]] = {}
 
     def build(self, program: Program, *, counting: bool) -> Executable:
         script = self.scripts[self.name]

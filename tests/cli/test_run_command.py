@@ -208,4 +208,4 @@ def test_every_trap_is_explained(trap):
     first = traps.report(program, report, Limits(fuel=10)).splitlines()[0]
     start, _, explanation = first.partition(f"x.vm:2:5: trap: {trap}: ")
     assert start == ""
-    assert len(explanation) > len("by Ctrl-C") - 1
+    assert explanation
