@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import struct
+import threading
 from dataclasses import dataclass
 
-from vmlab.isa import Trap, Type
+from vmlab.isa import INT_MAX, Trap, Type
 from vmlab.program import Number, Program
 
 DEFAULT_MAX_DEPTH = 10_000
@@ -16,7 +17,8 @@ DEFAULT_MAX_OUTPUT = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a run may use; beyond it a program traps.
+    """What a run may use; beyond it a program traps. Raises ValueError where a number is not a
+    limit: all fit in 64 bits, none is negative, and `main` itself needs a frame.
 
     max_depth   frames alive at once, `main`'s included
     max_heap    bytes of arrays: 8 an element and 8 an array
@@ -30,6 +32,18 @@ class Limits:
     max_output: int = DEFAULT_MAX_OUTPUT
     fuel: int | None = None
     timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("max_depth", 1, INT_MAX),
+            ("max_heap", 0, INT_MAX),
+            ("max_output", 0, INT_MAX),
+            ("fuel", 0, INT_MAX),
+            ("timeout", 0, threading.TIMEOUT_MAX),
+        ):
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise ValueError(f"{name} is from {least} to {most}, not {value}")
 
 
 @dataclass(frozen=True, slots=True)

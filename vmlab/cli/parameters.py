@@ -209,7 +209,10 @@ def limit_options(command: _Command) -> _Command:
     def with_limits(**values: Any) -> Any:
         from vmlab.outcome import Limits
 
-        limits = Limits(**{name: values.pop(name) for name in _LIMITS})
+        try:
+            limits = Limits(**{name: values.pop(name) for name in _LIMITS})
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
         return command(**values, limits=limits)
 
     for name, (metavar, type_, help_) in reversed(_LIMITS.items()):
