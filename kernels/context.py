@@ -2,6 +2,7 @@
 
 import ctypes
 import mmap
+import sys
 
 from vmlab.engines import EngineUnavailable
 from vmlab.isa import Type
@@ -48,13 +49,18 @@ MACHINE_STACK = 255
 Context = type("Context", (ctypes.Structure,), {"_fields_": [(n, ctypes.c_int64) for n in FIELDS]})
 
 
+# Address space only, whatever it may come to. Python names the flag from 3.13 on; this is its value
+# on Linux, on the architectures that the engines run on.
+_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
+
+
 class Region:
     """Zeroed memory of so many 64-bit words. Pages cost nothing until they are touched."""
 
     def __init__(self, words: int, purpose: str, flag: str | None = None):
         size = max(words, 1) * 8
         try:
-            flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+            flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE
             self._map = mmap.mmap(-1, size, flags=flags)
         except (OSError, OverflowError, ValueError) as error:
             advice = f"; lower {flag}" if flag else ""

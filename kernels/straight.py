@@ -258,8 +258,10 @@ class FunctionEmitter(Emitter):
     def _check_depth(self, exact):
         b = self.b
         recursive = self.unit.graph.cycle[self.index] is not None
-        # Recursion has its safepoint here: stopping lowers the limit.
-        limit = self.get_shared("depth_limit") if recursive else self.get("depth_limit")
+        # Recursion has its safepoint here, since stopping lowers the limit; and so has every other
+        # function that calls, for a chain of them can call 2**60 times without a loop.
+        calls = bool(self.unit.graph.calls[self.index])
+        limit = self.get_shared("depth_limit") if calls else self.get("depth_limit")
         deepest = b.add(self.depth, i64(self.levels))
         with self.unlikely(b.icmp_signed(">", deepest, limit)):
             if exact is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from native import LEVELS, NAMES, compile_c, compiler
+from .native import LEVELS, NAMES, compile_c, compiler
 
 from vmlab import corpus
 from vmlab.engines import run
