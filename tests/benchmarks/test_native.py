@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from .native import LEVELS, NAMES, compile_c, compiler
 
 from vmlab import corpus
 from vmlab.engines import run
 from vmlab.outcome import bind_arguments
+
+from .native import LEVELS, NAMES, compile_c, compiler
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="there is no C compiler on the PATH")
 

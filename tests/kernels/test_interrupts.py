@@ -262,10 +262,12 @@ ENDLESS = {
 }
 ENDS_NEVER = {"calls without a loop"}
 
-# It prints until the output is full: room for what an engine prints in a second.
+# It prints for ever, with a pause of some thousand instructions between two values, so that the
+# output of a second fits.
 PRINTING = """
     func main(n: int)
         local i: int
+        local j: int
     again:
         load i
         print
@@ -273,13 +275,26 @@ PRINTING = """
         push 1
         add
         store i
+        push 5_000
+        store j
+    pause:
+        load j
+        load i
+        push 1
+        or
+        push 1
+        min
+        sub
+        dup
+        store j
+        jnz pause
         load n
         push 0
         ge
         jnz again
         ret
     end"""
-LONG_OUTPUT = Limits(max_output=1 << 33)
+LONG_OUTPUT = Limits(max_output=1 << 24)
 
 every_program = pytest.mark.parametrize("name", ENDLESS)
 
@@ -362,7 +377,7 @@ def test_output_is_seen_while_it_runs(build: tuple[str, bool]) -> None:
         seen.extend(values)
         looks.append(len(values))
 
-    limits = Limits(max_output=1 << 33, timeout=0.12)
+    limits = Limits(max_output=1 << 24, timeout=0.12)
     sample = supervised(executable(PRINTING, *build), (0,), limits, look)
     assert trap_of(sample) is Trap.INTERRUPTED
     assert sample.outcome.output == tuple(seen)
