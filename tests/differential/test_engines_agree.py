@@ -3,11 +3,13 @@ and count."""
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import HealthCheck, given, note, seed, settings
 
 from vmlab.assembler import assemble
-from vmlab.engines import ENGINES
+from vmlab.engines import ENGINES, EngineUnavailable
 from vmlab.isa import OPCODES, Trap
 from vmlab.outcome import Limits, Outcome, bind_arguments
 
@@ -19,7 +21,8 @@ UNLIMITED = Limits(max_depth=40, max_heap=1 << 16, max_output=200)
 
 NATIVE = [name for name in ENGINES if name != "reference"]
 
-# Together 2 000 programs, in parts that run side by side.
+# Together 2 000 programs, in parts that run side by side; every other one also in the builds for
+# timing, which take the most time to make.
 PARTS, EXAMPLES = 8, 250
 
 
@@ -31,7 +34,13 @@ def check(text: str, timed: bool = True) -> Outcome:
     # Builds for timing do not count, so they cannot run out of fuel.
     fuel_ran_out = expected.trap is not None and expected.trap.trap is Trap.OUT_OF_FUEL
     for name in NATIVE:
-        found = ENGINES[name].build(program, counting=True).call(args, LIMITS).outcome
+        try:
+            counting = ENGINES[name].build(program, counting=True)
+        except EngineUnavailable:
+            # The hand-written control lacks instructions that are newer than it.
+            assert name == "textbook"
+            continue
+        found = counting.call(args, LIMITS).outcome
         assert not expected.differences(found), (name, expected, found)
         if timed and not fuel_ran_out:
             build = ENGINES[name].build(program, counting=False)
@@ -52,8 +61,9 @@ def test_generated_programs(part: int) -> None:
     @given(programs())
     def run(text: str) -> None:
         note(text)
-        check(text)
+        check(text, timed=next(turn) % 2 == 0)
 
+    turn = itertools.count()
     run()
 
 
