@@ -126,7 +126,6 @@ SEMANTICS = {
     "shr":       lambda m, a, b: m.b.ashr(a, _count(m, b)),
     "ushr":      lambda m, a, b: m.b.lshr(a, _count(m, b)),
     "not":       lambda m, a: m.b.xor(a, MINUS_ONE),
-    "popcount":  lambda m, a: m.intrinsic("llvm.ctpop", a),
 
     **{
         f"{name}.{type_}": compare

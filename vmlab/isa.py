@@ -188,7 +188,6 @@ _TABLE: list[Opcode] = [
         ("shr", None, _INTS, "a >> (b mod 64), keeping the sign"),
         ("ushr", None, _INTS, "a >> (b mod 64), filling with zeros"),
         ("not", None, "int -- int", "~a, bit by bit"),
-        ("popcount", None, "int -- int", "how many bits of a are set"),
     ),
     *_rows(
         "comparison",

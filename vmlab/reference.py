@@ -101,7 +101,6 @@ COMPUTES: dict[str, Callable[..., Number]] = {
     "shr": lambda a, b: a >> (b % 64),
     "ushr": lambda a, b: _wrap((a % 2**64) >> (b % 64)),
     "not": lambda a: ~a,
-    "popcount": lambda a: (a % 2**64).bit_count(),
     "eq": lambda a, b: int(a == b),
     "ne": lambda a, b: int(a != b),
     "lt": lambda a, b: int(a < b),
