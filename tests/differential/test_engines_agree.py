@@ -71,7 +71,7 @@ def test_every_instruction_is_generated() -> None:
     seen: set[str] = set()
 
     @seed(0)
-    @settings(max_examples=300, deadline=None, database=None)
+    @settings(max_examples=800, deadline=None, database=None)
     @given(programs())
     def collect(text: str) -> None:
         seen.update(line.split()[0] for line in text.splitlines() if line.startswith("    "))
