@@ -97,6 +97,34 @@ def test_a_program_of_which_nothing_is_left_is_folded():
     assert comparison.baseline == "template"
 
 
+def test_a_loop_that_counts_upwards_in_copies_is_folded_too():
+    """LLVM steps through the copies of a loop with `or disjoint` instead of `add`."""
+    upwards = """
+func main(n: int = 5_000) -> int
+    local i: int
+    local dead: int
+loop:
+    load i
+    load n
+    lt
+    jz done
+    load dead
+    load i
+    mul
+    store dead
+    load i
+    push 1
+    add
+    store i
+    jmp loop
+done:
+    load n
+    ret
+end
+"""
+    assert compare(assemble(upwards), COMPOSED, quick=True).folded
+
+
 def test_a_run_takes_no_longer_than_its_timeout():
     program = assemble("func main()\nloop:\n    jmp loop\nend\n")
     with pytest.raises(TimeoutError, match=r"on inlined takes longer than 0\.05 s"):

@@ -54,7 +54,8 @@ _SUCCESSOR = re.compile(r'label %([^\s,\]"]+|"[^"]*")')
 _POLL = re.compile(r".* = load volatile ")
 _PHI = re.compile(r".* = phi ")
 _COUNTING = re.compile(
-    r"br |.* = (?:phi |icmp |load volatile |(?:and|or|xor|select|freeze) i1 |add [^%]*%\S+, -?\d+)"
+    r"br |.* = (?:phi |icmp |load volatile |(?:and|or|xor|select|freeze) i1 "
+    r"|(?:add|or disjoint) [^%]*%\S+, -?\d+)"
 )
 
 
