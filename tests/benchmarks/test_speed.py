@@ -1,4 +1,4 @@
-"""Speed, by pytest-benchmark: `pytest tests/benchmarks --benchmark-enable -o addopts=`. Everything
+"""Speed, by pytest-benchmark: `pytest tests/benchmarks --benchmark-only -o addopts=`. Everything
 is compiled before the first round."""
 
 from __future__ import annotations
