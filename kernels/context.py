@@ -28,6 +28,7 @@ FIELDS = (
     "main_slots",  # their number
     "code",  # address of the encoded program, whose first instruction is `halt`
     "entry",  # address of the first instruction of main
+    "fuel_given",  # instructions that each run may execute
     # Written by the running code.
     "native_limit",  # lowest address that the machine stack may reach
     "heap_used",  # words
@@ -37,8 +38,8 @@ FIELDS = (
     "trap",  # Trap.code, or MACHINE_STACK
     "pc",  # where an interpreter stopped
     "rp",  # and its top frame record
-    "fuel",  # instructions left; moves in counting builds only
-    "back_edges",  # backward jumps taken; moves in counting builds only
+    "fuel",  # instructions left to the run; moves in counting builds only
+    "back_edges",  # backward jumps that the run has taken; moves in counting builds only
 )
 INDEX = {name: i for i, name in enumerate(FIELDS)}
 

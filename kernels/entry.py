@@ -54,8 +54,9 @@ def emit_enter(module: ir.Module) -> None:
     b.position_at_end(again)
     left = b.phi(I64)
     left.add_incoming(runs, entry)
-    for name in ("heap_used", "output_used", "trace_used"):
+    for name in ("heap_used", "output_used", "trace_used", "back_edges"):
         b.store(i64(0), field(b, context, name))
+    b.store(get(b, context, "fuel_given"), field(b, context, "fuel"))
     copy_words(b, target, initial, count)
     code = b.call(module.get_global("run"), [context])
     rest = b.sub(left, i64(1))

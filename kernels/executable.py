@@ -63,8 +63,8 @@ class State:
         """Set the fields that a call changes, for the next one on the calling thread."""
         context = self.context
         context.native_budget = stack_budget()
-        context.fuel = fuel
-        context.back_edges = context.trap = context.stop = 0
+        context.fuel_given = fuel
+        context.trap = context.stop = 0
         context.output_used = 0
         context.depth_limit = max_depth
         context.frame_limit = context.frames + 2 * WORD_BYTES * max_depth

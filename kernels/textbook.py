@@ -55,6 +55,8 @@ def make_interpreter(counting):
         for _ in range(runs):
             fields[FIELD.heap_used] = 0
             fields[FIELD.output_used] = 0
+            fields[FIELD.back_edges] = 0
+            fields[FIELD.fuel] = fields[FIELD.fuel_given]
             variables[:] = initial
             stack[: len(args)] = args
             pc = np.uint64(fields[FIELD.entry])
