@@ -2,6 +2,7 @@
 
 import ctypes
 import struct
+import threading
 import time
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ class State:
     def __init__(self, program):
         self.context = Context()
         self.limits = None
+        # A request to stop comes before or after the start of a call, never in the middle: its
+        # lowered limit without `stop` would look like calls too deep.
+        self._starting = threading.RLock()
         count = len(program.globals)
         self.args = Region(len(program.main.slots), "arguments")
         self.globals = Region(count, "globals")
@@ -64,15 +68,18 @@ class State:
         context = self.context
         context.native_budget = stack_budget()
         context.fuel_given = fuel
-        context.trap = context.stop = 0
+        context.trap = 0
         context.output_used = 0
-        context.depth_limit = max_depth
-        context.frame_limit = context.frames + 2 * WORD_BYTES * max_depth
+        with self._starting:
+            context.stop = 0
+            context.depth_limit = max_depth
+            context.frame_limit = context.frames + 2 * WORD_BYTES * max_depth
 
     def interrupt(self) -> None:
-        self.context.stop = 1
-        self.context.depth_limit = 0
-        self.context.frame_limit = 0
+        with self._starting:
+            self.context.stop = 1
+            self.context.depth_limit = 0
+            self.context.frame_limit = 0
 
     def printed(self, start: int, end: int) -> tuple:
         pairs = self.output.words[2 * start : 2 * end].tolist()
