@@ -15,9 +15,13 @@ from vmlab.engines import EngineUnavailable
 from vmlab.isa import TRAPS_BY_CODE, Type
 from vmlab.kernels import entry
 from vmlab.kernels.context import MACHINE_STACK
-from vmlab.kernels.executable import State
+from vmlab.kernels.executable import STACK_RESERVE, State
 from vmlab.kernels.straight import inlined
 from vmlab.kernels.values import I64, WORDS, from_word, i64, to_word
+
+# Bytes of machine stack that a thread, whichever calls, is taken to have left: by default threads
+# have 2 MiB or more.
+STACK_LEFT = 3 << 19
 
 # So many threads may be inside one compiled program at once; a further one waits for its turn.
 STATES = 16
@@ -57,6 +61,9 @@ def compile_program(program, limits):
     if used["print"]:
         raise EngineUnavailable("a compiled function has nowhere to print to; remove the 'print's")
     executable = inlined(program, counting=False)
+    stack = STACK_LEFT - STACK_RESERVE - executable.needs(limits.max_depth).machine_stack
+    if stack < 0:
+        raise EngineUnavailable("the program is too large for the stacks that threads usually have")
     states = [State(program) for _ in range(STATES)]
     for state in states:
         state.reserve(limits, executable.needs(limits.max_depth))
@@ -66,7 +73,7 @@ def compile_program(program, limits):
     number = next(_numbers)
     _programs[number] = program
     run = _intrinsic(
-        program, executable.address, ctypes.addressof(addresses), ctypes.addressof(busy)
+        program, executable.address, ctypes.addressof(addresses), ctypes.addressof(busy), stack
     )
 
     @njit(nogil=True)
@@ -81,7 +88,7 @@ def compile_program(program, limits):
     return call
 
 
-def _intrinsic(program, enter_address, states_address, busy_address):
+def _intrinsic(program, enter_address, states_address, busy_address, stack):
     main = program.main
     result_type = _NUMBA[main.result]
 
@@ -105,6 +112,8 @@ def _intrinsic(program, enter_address, states_address, busy_address):
             index = _acquire(b, _pointer(b, busy_address))
             address = b.load(b.gep(_pointer(b, states_address), [index]))
             state = b.inttoptr(address, WORDS)
+            limit = b.sub(entry.stack_pointer(b), i64(stack))
+            b.store(limit, entry.field(b, state, "native_limit"))
             words = entry.pointer(b, state, "args")
             for place, value in enumerate(values):
                 b.store(to_word(b, value), b.gep(words, [i64(place)]))

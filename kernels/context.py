@@ -13,7 +13,7 @@ FIELDS = (
     "depth_limit",  # frames that may live at once, for code that counts them; 0 while stopping
     "frame_limit",  # where frame records end, for code that keeps them; 0 while stopping
     # Fixed during a call.
-    "native_budget",  # bytes of machine stack that compiled recursion may use
+    "native_limit",  # lowest address that compiled recursion may bring the machine stack to
     "heap",  # address of the array words
     "heap_limit",  # their number
     "output",  # address of the printed values: (0, int) or (1, float bits) pairs
@@ -30,7 +30,6 @@ FIELDS = (
     "entry",  # address of the first instruction of main
     "fuel_given",  # instructions that each run may execute
     # Written by the running code.
-    "native_limit",  # lowest address that the machine stack may reach
     "heap_used",  # words
     "output_used",  # pairs
     "trace_used",  # sites

@@ -45,8 +45,6 @@ def emit_enter(module: ir.Module) -> None:
     context, runs = enter.args
     entry, again, done = (enter.append_basic_block(name) for name in ("entry", "again", "done"))
     b = ir.IRBuilder(entry)
-    limit = b.sub(stack_pointer(b), get(b, context, "native_budget"))
-    b.store(limit, field(b, context, "native_limit"))
     target, initial = pointer(b, context, "globals"), pointer(b, context, "globals_initial")
     count = get(b, context, "globals_count")
     b.branch(again)

@@ -12,16 +12,25 @@ from vmlab.isa import ARRAY_HEADER_WORDS, INT_MAX, TRAPS_BY_CODE, WORD_BYTES, Ty
 from vmlab.kernels import native
 from vmlab.kernels.context import MACHINE_STACK, Context, Region
 from vmlab.outcome import Limits, Outcome, TrapReport
-from vmlab.stack import stack_budget
+from vmlab.stack import machine_stack
+
+# Bytes of machine stack left for what the machine code calls, and for signal handlers.
+STACK_RESERVE = 1 << 17
 
 
 @dataclass(frozen=True)
 class Needs:
-    """Words of memory that an engine needs for a program, beyond its heap and output."""
+    """What an engine needs for a program, beyond its heap and output.
+
+    stack, frames, trace  words of the regions that the context calls so
+    machine_stack         bytes that the machine code can take from one check of the machine's
+                          stack to the next
+    """
 
     stack: int = 0
     frames: int = 0
     trace: int = 0
+    machine_stack: int = 0
 
 
 class State:
@@ -61,12 +70,13 @@ class State:
             setattr(self.context, name, getattr(self, name).address)
         self.context.heap_limit = heap_words
         self.context.output_limit = limits.max_output
+        self.machine_stack = needs.machine_stack
         self.limits = limits
 
     def start(self, max_depth: int, fuel: int) -> None:
         """Set the fields that a call changes, for the next one on the calling thread."""
         context = self.context
-        context.native_budget = stack_budget()
+        context.native_limit = self._native_limit()
         context.fuel_given = fuel
         context.trap = 0
         context.output_used = 0
@@ -74,6 +84,15 @@ class State:
             context.stop = 0
             context.depth_limit = max_depth
             context.frame_limit = context.frames + 2 * WORD_BYTES * max_depth
+
+    def _native_limit(self) -> int:
+        end, size = machine_stack()
+        needed = STACK_RESERVE + self.machine_stack
+        if needed > size:
+            raise EngineUnavailable(
+                f"the program needs {needed:,} bytes of machine stack, and this thread has {size:,}"
+            )
+        return end + needed
 
     def interrupt(self) -> None:
         with self._starting:
@@ -128,7 +147,7 @@ class NativeExecutable(Executable):
         elapsed = time.perf_counter_ns() - start
         if code == MACHINE_STACK:
             raise EngineUnavailable(
-                f"the machine stack of this thread ({context.native_budget:,} bytes) is used up "
+                f"the machine stack of this thread ({machine_stack().size:,} bytes) is used up "
                 f"before {limits.max_depth:,} frames; lower --max-depth"
             )
         self.back_edges = context.back_edges if self.counting else None

@@ -21,6 +21,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 import vmlab.isa
+from vmlab.stack import call_deep
 
 ENTER = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
 
@@ -91,7 +92,7 @@ def optimise(ir_text: str, effort: Effort = Effort.FULL) -> llvm.ModuleRef:
         manager.add_simplify_cfg_pass()
     else:
         manager = builder.getModulePassManager()
-    manager.run(module, builder)
+    call_deep(lambda: manager.run(module, builder))
     return module
 
 
@@ -107,13 +108,15 @@ def load(object_code: bytes, symbol: str) -> tuple[llvm.ResourceTracker, int]:
 
 
 def assembly(ir_text: str, effort: Effort = Effort.FULL) -> str:
-    return _machine(effort).emit_assembly(optimise(ir_text, effort))
+    module = optimise(ir_text, effort)
+    return call_deep(lambda: _machine(effort).emit_assembly(module))
 
 
 def compile_ir(make_ir, symbol: str, effort: Effort = Effort.FULL) -> Unit:
     """Compile and load the module that `make_ir()` gives as text; `symbol` is its entry."""
     start = time.perf_counter()
-    object_code = _machine(effort).emit_object(optimise(make_ir(), effort))
+    module = optimise(make_ir(), effort)
+    object_code = call_deep(lambda: _machine(effort).emit_object(module))
     library, address = load(object_code, symbol)
     return Unit(library, address, time.perf_counter() - start, False, None)
 

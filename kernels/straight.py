@@ -41,6 +41,12 @@ LOOP_COPIES = 8
 LOOP_INSTRUCTIONS = 128
 ALL_LOOP_INSTRUCTIONS = 512
 
+# The most bytes that frames take on the machine's stack, as seen in the machine code: so many a
+# function, and so many a VM instruction and word. Optimised code keeps what is alive, code that
+# is compiled quickly whatever lives from one basic block to another.
+FRAME_BYTES = 256
+FRAME_BYTES_EACH = 16
+
 
 def inlined(program, counting):
     return StraightExecutable("inlined", program, Ssa, counting)
@@ -63,12 +69,13 @@ class StraightExecutable(CompiledExecutable):
         super().__init__(program, counting, compile_ir(make_ir, "enter", effort), make_ir, effort)
         self._graph = graph
         self._storage = storage
+        self._machine_stack = machine_stack_bytes(program)
 
     def needs(self, max_depth):
         stack = 0
         if self._storage is Memory:
             stack = stack_words(self.program, self._graph, max_depth)
-        return Needs(stack=stack, trace=max_depth)
+        return Needs(stack, trace=max_depth, machine_stack=self._machine_stack)
 
     def call_chain(self):
         state, first = self.state, self.program.first_site
@@ -77,6 +84,16 @@ class StraightExecutable(CompiledExecutable):
             function = bisect_right(first, site) - 1
             chain.append(Place(function, site - first[function]))
         return tuple(chain)
+
+
+def machine_stack_bytes(program) -> int:
+    """The most that machine code takes of the machine's stack from one check of it to the next:
+    recursive functions and main check it, and all others can be active in between, once each."""
+    functions = program.functions
+    words = sum(len(function.slots) for function in functions)
+    words += sum(stack_map.max_depth for stack_map in program.stack_maps)
+    instructions = sum(len(function.code) for function in functions)
+    return FRAME_BYTES * len(functions) + FRAME_BYTES_EACH * (words + instructions)
 
 
 class ProgramEmitter:
@@ -239,6 +256,8 @@ class FunctionEmitter(Emitter):
     # The function as a whole
 
     def emit_function(self, exact):
+        if self.index == self.unit.program.main_index:
+            self._check_machine_stack()
         self._check_depth(exact)
         self.heap = self.pointer("heap")
         self.storage.begin(self.args)
@@ -271,10 +290,14 @@ class FunctionEmitter(Emitter):
                 self.put("trap", self.refusal())
                 self.storage.finish(trapped=1)
         if recursive:
-            low = b.icmp_unsigned("<", stack_pointer(b), self.get("native_limit"))
-            with self.unlikely(low):
-                self.put("trap", i64(MACHINE_STACK))
-                self.storage.finish(trapped=1)
+            self._check_machine_stack()
+
+    def _check_machine_stack(self):
+        b = self.b
+        low = b.icmp_unsigned("<", stack_pointer(b), self.get("native_limit"))
+        with self.unlikely(low):
+            self.put("trap", i64(MACHINE_STACK))
+            self.storage.finish(trapped=1)
 
     # Basic blocks. Those of an innermost loop are emitted several times in a row.
 

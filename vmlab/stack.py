@@ -1,28 +1,79 @@
-"""How much machine stack compiled recursion may use on the calling thread."""
+"""The machine's stack: where the calling thread's ends, and threads that have a deep one."""
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import NamedTuple, TypeVar
 
-# Left for what the compiled code calls, and for signal handlers.
-_RESERVE = 1 << 19
+# Compiled recursion uses the machine's stack, and so does a compiler on deeply nested input. This
+# much is address space, touched only as deep as they go.
+DEEP_BYTES = 1 << 30
+
+# The size of new threads' stacks is a setting of the process.
+_starting = threading.Lock()
 
 _thread = threading.local()
 
-
-def set_stack_size(size: int) -> None:
-    """Say that the calling thread was started with a stack of so many bytes."""
-    _thread.size = size
+_Result = TypeVar("_Result")
 
 
-def stack_budget() -> int:
-    """Bytes that the calling thread's stack has to spare: almost all of it where its size is
-    known, otherwise half of what the system gives a thread, and 4 MiB at most."""
-    size = getattr(_thread, "size", None)
-    if size is not None:
-        return int(size) - _RESERVE
-    import resource
+class MachineStack(NamedTuple):
+    """`end` is the lowest address, `size` the number of bytes from there to the highest."""
 
-    limit, _ = resource.getrlimit(resource.RLIMIT_STACK)
-    default = 8 << 20 if limit == resource.RLIM_INFINITY else limit
-    return int(min(default // 2, 4 << 20))
+    end: int
+    size: int
+
+
+def machine_stack() -> MachineStack:
+    """The calling thread's, as the system has it."""
+    if not hasattr(_thread, "stack"):
+        _thread.stack = _ask()
+    stack: MachineStack = _thread.stack
+    return stack
+
+
+def _ask() -> MachineStack:
+    libc = ctypes.CDLL(None)
+    libc.pthread_self.restype = ctypes.c_void_p
+    thread = ctypes.c_void_p(libc.pthread_self())
+    if sys.platform == "darwin":
+        libc.pthread_get_stackaddr_np.restype = ctypes.c_void_p
+        libc.pthread_get_stacksize_np.restype = ctypes.c_size_t
+        bytes_ = int(libc.pthread_get_stacksize_np(thread))
+        return MachineStack(libc.pthread_get_stackaddr_np(thread) - bytes_, bytes_)
+    attributes = ctypes.create_string_buffer(256)  # a pthread_attr_t has 64 bytes at most
+    error = libc.pthread_getattr_np(thread, attributes)
+    if error:
+        raise OSError(error, "the system does not tell where this thread's stack is")
+    end, size = ctypes.c_void_p(), ctypes.c_size_t()
+    libc.pthread_attr_getstack(attributes, ctypes.byref(end), ctypes.byref(size))
+    libc.pthread_attr_destroy(attributes)
+    return MachineStack(end.value or 0, size.value)
+
+
+def start_deep_thread(work: Callable[[], None]) -> None:
+    """Start `work` on a daemon thread with a stack of `DEEP_BYTES`."""
+    with _starting:
+        before = threading.stack_size(DEEP_BYTES)
+        try:
+            threading.Thread(target=work, name="vmlab", daemon=True).start()
+        finally:
+            threading.stack_size(before)
+
+
+def call_deep(work: Callable[[], _Result]) -> _Result:
+    """What `work` returns or raises, on a stack of `DEEP_BYTES`."""
+    future: Future[_Result] = Future()
+
+    def serve() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    start_deep_thread(serve)
+    return future.result()

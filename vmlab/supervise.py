@@ -13,11 +13,7 @@ from contextlib import contextmanager
 from vmlab.engines import Executable, Sample
 from vmlab.outcome import Limits
 from vmlab.program import Number
-from vmlab.stack import set_stack_size
-
-# Compiled recursion uses the machine's stack. This much is address space, touched only as deep as
-# a program goes; engines check the stack pointer against it and never run over.
-STACK_BYTES = 1 << 30
+from vmlab.stack import start_deep_thread
 
 _PATIENCE = 0.05  # seconds between looks at a run's output, and between requests to stop
 
@@ -30,19 +26,13 @@ class Supervisor:
         self._jobs: queue.SimpleQueue[Callable[[], Sample] | None] = queue.SimpleQueue()
         # None asks for a stop.
         self._results: queue.SimpleQueue[Sample | BaseException | None] = queue.SimpleQueue()
-        before = threading.stack_size(STACK_BYTES)
-        try:
-            self._thread = threading.Thread(target=self._serve, name="vmlab", daemon=True)
-            self._thread.start()
-        finally:
-            threading.stack_size(before)
+        start_deep_thread(self._serve)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._jobs.put(None)
 
     def _serve(self) -> None:
-        set_stack_size(STACK_BYTES)
         while (job := self._jobs.get()) is not None:
             try:
                 self._results.put(job())
