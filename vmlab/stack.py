@@ -55,18 +55,20 @@ def _ask() -> MachineStack:
     return MachineStack(end.value or 0, size.value)
 
 
-def start_deep_thread(work: Callable[[], None]) -> None:
-    """Start `work` on a daemon thread with a stack of `DEEP_BYTES`."""
+def start_deep_thread(work: Callable[[], None], *, daemon: bool) -> None:
+    """Start `work` on a thread with a stack of `DEEP_BYTES`. The process ends without waiting for
+    a daemon."""
     with _starting:
         before = threading.stack_size(DEEP_BYTES)
         try:
-            threading.Thread(target=work, name="vmlab", daemon=True).start()
+            threading.Thread(target=work, name="vmlab", daemon=daemon).start()
         finally:
             threading.stack_size(before)
 
 
 def call_deep(work: Callable[[], _Result]) -> _Result:
-    """What `work` returns or raises, on a stack of `DEEP_BYTES`."""
+    """What `work` returns or raises, on a stack of `DEEP_BYTES`. Ctrl-C ends the wait for it, not
+    the work."""
     future: Future[_Result] = Future()
 
     def serve() -> None:
@@ -75,5 +77,5 @@ def call_deep(work: Callable[[], _Result]) -> _Result:
         except BaseException as error:
             future.set_exception(error)
 
-    start_deep_thread(serve)
+    start_deep_thread(serve, daemon=False)
     return future.result()

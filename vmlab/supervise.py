@@ -26,7 +26,7 @@ class Supervisor:
         self._jobs: queue.SimpleQueue[Callable[[], Sample] | None] = queue.SimpleQueue()
         # None asks for a stop.
         self._results: queue.SimpleQueue[Sample | BaseException | None] = queue.SimpleQueue()
-        start_deep_thread(self._serve)
+        start_deep_thread(self._serve, daemon=True)
         return self
 
     def __exit__(self, *_: object) -> None:

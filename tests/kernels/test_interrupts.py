@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -473,3 +476,35 @@ BUSY = """
         load x
         ret
     end"""
+
+
+COMPILES_FOR_AGES = """
+import sys, time
+from vmlab.cli import main
+from vmlab.kernels import native
+from vmlab.stack import call_deep
+
+def compile_for_ages(*_):
+    print("at it", flush=True)
+    call_deep(lambda: time.sleep(600))
+
+native.optimise = compile_for_ages
+sys.argv = ["vmlab", "run", "sum", "--engine", "inlined"]
+main()
+"""
+
+
+def test_ctrl_c_ends_a_command_that_compiles() -> None:
+    """Although nothing can end the compiler."""
+    command = [sys.executable, "-c", COMPILES_FOR_AGES]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "at it\n"
+        start = time.perf_counter()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+        assert time.perf_counter() - start < SOON
+    assert process.returncode == 130
+    assert errors.strip() == "Interrupted"

@@ -100,4 +100,12 @@ def main() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    command_line()
+    try:
+        command_line()
+    except SystemExit as end:
+        if end.code == exits.INTERRUPTED:
+            # A compiler may still be at work on another thread: nobody can stop it, and nobody
+            # wants to wait for it.
+            sys.stdout.flush()
+            os._exit(exits.INTERRUPTED)
+        raise
