@@ -78,12 +78,15 @@ class StraightExecutable(CompiledExecutable):
         return Needs(stack, trace=max_depth, machine_stack=self._machine_stack)
 
     def call_chain(self):
-        state, first = self.state, self.program.first_site
-        chain = []
-        for site in state.trace.words[: state.context.trace_used]:
-            function = bisect_right(first, site) - 1
-            chain.append(Place(function, site - first[function]))
-        return tuple(chain)
+        sites = self.state.trace.words[: self.state.context.trace_used].tolist()
+        # A chain can have millions of places, but only as many different ones as there are calls.
+        places = {site: self._place(site) for site in set(sites)}
+        return tuple(places[site] for site in sites)
+
+    def _place(self, site):
+        first = self.program.first_site
+        function = bisect_right(first, site) - 1
+        return Place(function, site - first[function])
 
 
 def machine_stack_bytes(program) -> int:
