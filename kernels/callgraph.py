@@ -10,10 +10,13 @@ from vmlab.program import Program
 @dataclass(frozen=True)
 class CallGraph:
     """`calls[f][g]` is the number of call instructions in f that name g; `cycle[f]` numbers the
-    strongly connected component of f, or is None where f can never be active twice."""
+    strongly connected component of f, or is None where f can never be active twice; `height[f]` is
+    the length of the longest chain of calls from f to a function that calls none or is recursive.
+    """
 
     calls: tuple[Counter, ...]
     cycle: tuple[int | None, ...]
+    height: tuple[int, ...]
 
     @classmethod
     def of(cls, program: Program) -> "CallGraph":
@@ -21,17 +24,23 @@ class CallGraph:
             Counter(i.target for i in f.code if i.opcode.flow is Flow.CALL)
             for f in program.functions
         )
-        return cls(calls, _cycles(calls))
+        cycle, callees_first = _cycles(calls)
+        height = [0] * len(calls)
+        for f in callees_first:
+            if cycle[f] is None:
+                height[f] = 1 + max((height[callee] for callee in calls[f]), default=-1)
+        return cls(calls, cycle, tuple(height))
 
 
-def _cycles(calls: tuple[Counter, ...]) -> tuple[int | None, ...]:
-    """Tarjan, "Depth-first search and linear graph algorithms", SIAM J. Comput. 1972; with a
-    stack of its own instead of recursion."""
+def _cycles(calls: tuple[Counter, ...]) -> tuple[tuple[int | None, ...], list[int]]:
+    """The cycles, and all functions in an order where callees outside of a function's own cycle
+    come before it. Tarjan, "Depth-first search and linear graph algorithms", SIAM J. Comput. 1972;
+    with a stack of its own instead of recursion."""
     order: dict[int, int] = {}
     low: dict[int, int] = {}
     path: list[int] = []
     cycle: list[int | None] = [None] * len(calls)
-    done = set()
+    done: dict[int, None] = {}  # in this order
     for root in range(len(calls)):
         if root in order:
             continue
@@ -56,11 +65,11 @@ def _cycles(calls: tuple[Counter, ...]) -> tuple[int | None, ...]:
                 if low[node] == order[node]:
                     members = path[path.index(node) :]
                     del path[path.index(node) :]
-                    done.update(members)
+                    done.update(dict.fromkeys(members))
                     if len(members) > 1 or calls[node][node]:
                         for member in members:
                             cycle[member] = node
-    return tuple(cycle)
+    return tuple(cycle), list(done)
 
 
 def stack_words(program: Program, graph: CallGraph, max_depth: int) -> int:

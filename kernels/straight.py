@@ -41,6 +41,10 @@ LOOP_COPIES = 8
 LOOP_INSTRUCTIONS = 128
 ALL_LOOP_INSTRUCTIONS = 512
 
+# LLVM inlines a function that is called in one place only, whatever its size. In a long chain of
+# them that takes time as the square of its length, so every so many-th is not inlined.
+INLINED_CHAIN = 8
+
 # The most bytes that frames take on the machine's stack, as seen in the machine code: so many a
 # function, and so many a VM instruction and word. Optimised code keeps what is alive, code that
 # is compiled quickly whatever lives from one basic block to another.
@@ -165,6 +169,9 @@ class ProgramEmitter:
         declared.linkage = "internal"
         declared.calling_convention = "fastcc"
         declared.attributes.add("nounwind")
+        height = self.graph.height[index]
+        if height and height % INLINED_CHAIN == 0:
+            declared.attributes.add("noinline")
         # A jump table would be an indirect jump that is not dispatch.
         set.add(declared.attributes, '"no-jump-tables"="true"')
         return declared

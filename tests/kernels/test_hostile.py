@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 from textwrap import dedent
 
@@ -12,7 +13,8 @@ import pytest
 from hostile_programs import functions, labels, operands, parameters, variables
 from native_engines import BUILDS, NATIVE, agreed, every_build, executable
 
-from vmlab.engines import EngineUnavailable
+from vmlab.assembler import assemble
+from vmlab.engines import ENGINES, EngineUnavailable
 from vmlab.isa import Trap
 from vmlab.outcome import Limits
 
@@ -225,3 +227,14 @@ def test_a_heap_larger_than_the_machine() -> None:
                 assert trap.trap is Trap.OUT_OF_MEMORY
         except EngineUnavailable as error:
             assert "lower --max-heap" in str(error)
+
+
+# What compilers take long over
+
+
+@pytest.mark.parametrize("engine", ["inlined", "template"])
+def test_a_long_chain_of_functions_compiles_in_linear_time(engine: str) -> None:
+    """Inlined into one another altogether, these take a minute."""
+    start = time.perf_counter()
+    ENGINES[engine].build(assemble(functions(500)), counting=False)
+    assert time.perf_counter() - start < 15
