@@ -3,7 +3,6 @@ traps, the heap and the output. Compositions add operands, locals and control fl
 
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from weakref import WeakKeyDictionary
 
 from llvmlite import ir
 from llvmlite.ir.instructions import LoadInstr
@@ -19,12 +18,10 @@ class _VolatileLoad(LoadInstr):
         buf.append(f"load volatile {self.type}, {pointer.type} {pointer.get_reference()}\n")
 
 
-_memory_kinds: WeakKeyDictionary[ir.Module, dict] = WeakKeyDictionary()
-
-
 def memory_kind(module: ir.Module, kind: str):
     """A TBAA tag: accesses of different kinds never touch the same word."""
-    kinds = _memory_kinds.setdefault(module, {})
+    # Kept in the module: metadata refers to its module, which a table elsewhere would keep alive.
+    kinds = vars(module).setdefault("memory_kinds", {})
     if kind not in kinds:
         root = module.add_metadata(["vmlab"])
         node = module.add_metadata([kind, root, i64(0)])

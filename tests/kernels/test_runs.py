@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 
@@ -162,6 +163,19 @@ def test_threads_that_compile_at_the_same_time() -> None:
     )
     for number, found in enumerate(outcomes):
         assert [outcome.result for outcome in found] == [number] * 30
+
+
+@every_build
+def test_nothing_is_left_of_an_executable_that_is_dropped(build: tuple[str, bool]) -> None:
+    engine, counting = build
+
+    def objects_after_building() -> int:
+        ENGINES[engine].build(program(STATEFUL), counting=counting)
+        gc.collect()
+        return len(gc.get_objects())
+
+    objects_after_building()
+    assert objects_after_building() - objects_after_building() in range(-20, 20)
 
 
 def test_executables_come_and_go() -> None:
