@@ -41,11 +41,13 @@ def run(
     return executable(text, engine, counting).call(args, Limits(**limits)).outcome
 
 
-def agreed(text: str, *args: Number, **limits: int) -> Outcome:
+def agreed(
+    text: str, *args: Number, builds: Sequence[tuple[str, bool]] = BUILDS, **limits: int
+) -> Outcome:
     """The reference's outcome, after every build of every native engine has done the same. Builds
     that do not count know no fuel and sit out where it is limited."""
     expected = run(text, "reference", True, args, **limits)
-    for engine, counting in BUILDS:
+    for engine, counting in builds:
         if counting or "fuel" not in limits:
             found = run(text, engine, counting, args, **limits)
             differences = expected.differences(found)
