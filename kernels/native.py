@@ -166,6 +166,15 @@ def cache_directory() -> Path:
     return Path(root) / fingerprint()
 
 
+def new_folder(name: str) -> Path | None:
+    """A folder of its own in the cache; None if it cannot be written."""
+    try:
+        cache_directory().mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f"{name}.", dir=cache_directory()))
+    except OSError:
+        return None
+
+
 def _path(name: str) -> Path:
     return cache_directory() / f"{name}.unit"
 

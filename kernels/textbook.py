@@ -7,6 +7,7 @@ refused by name.
 """
 
 import functools
+import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -39,14 +40,15 @@ INT_MIN = np.int64(-(2**63))
 U1, U2, U3, U4 = (np.uint64(n) for n in range(1, 5))
 
 
-def make_interpreter(counting):
+def make_interpreter(counting, cache):
     """`enter(fields, runs, args, initial, code, stack, float_stack, frames, heap, float_heap,
     variables, output)` runs main so many times, each from a fresh state, up to the first that
     traps; it returns the code of the trap, or 0. `fields` are the context's words. Memory that
     holds values of both types is passed as two views of the same words. Indices are unsigned,
-    since Numba tests a signed one for being negative at every access."""
+    since Numba tests a signed one for being negative at every access. `cache`: whether Numba keeps
+    what it compiles."""
 
-    @njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
+    @njit(nogil=True, cache=cache, boundscheck=False, error_model="numpy")
     def enter(
         fields, runs, args, initial,
         code, stack, float_stack, frames, heap, float_heap, variables, output,
@@ -493,11 +495,16 @@ class Compiled(NamedTuple):
 @functools.cache
 def _compiled(counting):
     start = time.perf_counter()
+    name = "textbook.counting" if counting else "textbook"
+    # Numba's cache watches this file alone, does not expect damage, and keeps no assembly. So it
+    # works in a folder of ours, under a fingerprint of all that the code depends on; beside it the
+    # assembly is kept, with a seal of the folder.
+    seal, assembly = native.kept_code(name) or (b"", "")
+    folder = _sealed(seal) or native.new_folder(name)
     before = config.CACHE_DIR
-    # Numba's cache watches this file alone; a folder a fingerprint covers what it depends on.
-    config.CACHE_DIR = str(native.cache_directory())
+    config.CACHE_DIR = str(folder)
     try:
-        enter = make_interpreter(counting)
+        enter = make_interpreter(counting, cache=folder is not None)
     finally:
         config.CACHE_DIR = before
     words, floats = types.int64[::1], types.float64[::1]
@@ -505,14 +512,26 @@ def _compiled(counting):
         (words, types.int64, words, words, words, words, floats, words, words, floats, words, words)
     )
     from_cache = sum(enter.stats.cache_hits.values()) > 0
-    # Numba's cache keeps no assembly.
-    name = "textbook.counting" if counting else "textbook"
-    if from_cache:
-        _, assembly = native.kept_code(name) or (b"", None)
-    else:
+    if not from_cache:
         [assembly] = enter.inspect_asm().values()
-        native.keep_code(name, b"", assembly)
+        if folder is not None:
+            native.keep_code(name, _seal(folder), assembly)
     return Compiled(enter, time.perf_counter() - start, from_cache, assembly)
+
+
+def _seal(folder):
+    """The folder's name and a digest of its files."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(file.read_bytes())
+    return f"{folder.name}:{digest.hexdigest()}".encode()
+
+
+def _sealed(seal):
+    """The folder that the seal is of, if it is as it was."""
+    name = seal.decode().partition(":")[0]
+    folder = native.cache_directory() / name
+    return folder if name and _seal(folder) == seal else None
 
 
 @functools.cache

@@ -10,7 +10,7 @@ import pytest
 
 from vmlab import corpus
 from vmlab.engines import ENGINES
-from vmlab.kernels import native
+from vmlab.kernels import native, textbook
 from vmlab.outcome import Limits
 
 BUILD = """
@@ -81,3 +81,42 @@ def test_the_key_covers_every_source_of_the_kernels(monkeypatch: pytest.MonkeyPa
         )
         keys.add(native.fingerprint.__wrapped__())
     assert len(keys) == 1 + len(sources)
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "changed", "another"])
+def test_numba_reads_nothing_that_is_not_whole(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would load whatever it finds, or fail."""
+    monkeypatch.setenv("VMLAB_CACHE_DIR", str(tmp_path))
+    folder = native.new_folder("textbook")
+    assert folder is not None
+    (folder / "below").mkdir()
+    file = folder / "below" / "code"
+    file.write_bytes(b"0123456789")
+    seal = textbook._seal(folder)
+    assert textbook._sealed(seal) == folder
+    match damage:
+        case "missing":
+            file.unlink()
+        case "empty":
+            file.write_bytes(b"")
+        case "cut":
+            file.write_bytes(b"012345678")
+        case "changed":
+            file.write_bytes(b"012345678*")
+        case "another":
+            (folder / "more").write_bytes(b"0")
+    assert textbook._sealed(seal) is None
+    assert textbook._sealed(b"") is None
+
+
+def test_numba_caches_nothing_where_the_cache_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not beside the source either, where a change of another file would go unnoticed."""
+    (tmp_path / "file").write_text("not a directory")
+    monkeypatch.setenv("VMLAB_CACHE_DIR", str(tmp_path / "file"))
+    assert native.new_folder("textbook") is None
+    enter = textbook.make_interpreter(counting=False, cache=False)
+    assert enter.stats.cache_path is None
