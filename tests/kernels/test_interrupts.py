@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from native_engines import every_build, executable, run
@@ -494,11 +495,12 @@ main()
 """
 
 
-def test_ctrl_c_ends_a_command_that_compiles() -> None:
+def test_ctrl_c_ends_a_command_that_compiles(tmp_path: Path) -> None:
     """Although nothing can end the compiler."""
     command = [sys.executable, "-c", COMPILES_FOR_AGES]
+    # Away from the checkout, whose folder vmlab would be taken for the installed package.
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "at it\n"
