@@ -42,6 +42,9 @@ FIELDS = (
 )
 INDEX = {name: i for i, name in enumerate(FIELDS)}
 
+# What a call of an interpreter leaves in `frames`: the return pc and the caller's fp.
+FRAME_RECORD_WORDS = 2
+
 # The code in `trap` when compiled recursion has used up the machine's stack: a fault of the
 # surroundings, not of the program.
 MACHINE_STACK = 255

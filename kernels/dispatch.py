@@ -89,7 +89,7 @@ class Switch:
         )
         # The encoder writes no other opcodes. Yet the test for them stays, as in a `switch` in C:
         # without this branch before it the shared jump is predicted worse (on Zen 3, a tenth of
-        # the time over the corpus).
+        # the time over ten programs).
         ir.IRBuilder(invalid).ret(ir.Constant(I64, 0))
         b = ir.IRBuilder(self._dispatch)
         self._registers = Registers(*(b.phi(WORDS, name) for name in Registers._fields))

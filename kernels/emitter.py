@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from llvmlite import ir
 from llvmlite.ir.instructions import LoadInstr
 
-from vmlab.isa import Trap
-from vmlab.kernels.context import INDEX
+from vmlab.isa import Trap, Variant
+from vmlab.kernels import entry
+from vmlab.kernels.semantics import SEMANTICS
 from vmlab.kernels.values import F64, I1, I64, VOID, WORDS, i64, to_word
 
 
@@ -49,7 +50,7 @@ class Emitter(ABC):
         self.b.store(value, pointer).set_metadata("tbaa", memory_kind(self.b.module, kind))
 
     def field(self, name: str) -> ir.Value:
-        return self.b.gep(self.context, [i64(INDEX[name])], inbounds=True)
+        return entry.field(self.b, self.context, name)
 
     def get(self, name: str) -> ir.Value:
         return self.load(self.field(name), "context")
@@ -71,6 +72,24 @@ class Emitter(ABC):
         kind = args[0].type
         signature = ir.FunctionType(kind, [a.type for a in args])
         return self.b.call(self.b.module.declare_intrinsic(name, [kind], signature), args)
+
+    # Instructions
+
+    @abstractmethod
+    def pop(self, type_: str) -> ir.Value:
+        """Take the top operand, as a value of this VM type or, for a letter, as it is kept."""
+
+    @abstractmethod
+    def push(self, value: ir.Value) -> None:
+        """Put a value on top of the operands."""
+
+    def compute(self, variant: Variant) -> None:
+        """Everything but calls and returns: pop, do what the semantics say, push."""
+        pops = [self.pop(type_) for type_ in reversed(variant.effect.pops)]
+        pushes = SEMANTICS[variant.name](self, *reversed(pops))
+        if pushes is not None:
+            for value in pushes if isinstance(pushes, tuple) else (pushes,):
+                self.push(value)
 
     # Traps
 

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 
 from vmlab.isa import VARIANTS, Flow, Operand, Variant
 from vmlab.kernels.callgraph import CallGraph, stack_words
-from vmlab.kernels.context import Region
+from vmlab.kernels.context import FRAME_RECORD_WORDS, Region
 from vmlab.kernels.executable import Needs
 from vmlab.outcome import Place
 from vmlab.program import Instruction, Program
 
 HALT = "halt"  # the opcode that main returns to; it is not an instruction and does not count
-
-FRAME_RECORD_WORDS = 2  # what a call leaves: return pc, caller's fp
 
 # How many words stand behind the opcode. A call has its target, the number of its arguments, and
 # the number of locals to clear.

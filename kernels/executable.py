@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from vmlab.engines import EngineUnavailable, Executable, Sample
 from vmlab.isa import ARRAY_HEADER_WORDS, INT_MAX, TRAPS_BY_CODE, WORD_BYTES, Type
 from vmlab.kernels import native
-from vmlab.kernels.context import MACHINE_STACK, Context, Region
+from vmlab.kernels.context import FRAME_RECORD_WORDS, MACHINE_STACK, Context, Region
 from vmlab.outcome import Limits, Outcome, TrapReport
 from vmlab.stack import machine_stack
 
@@ -83,7 +83,7 @@ class State:
         with self._starting:
             context.stop = 0
             context.depth_limit = max_depth
-            context.frame_limit = context.frames + 2 * WORD_BYTES * max_depth
+            context.frame_limit = context.frames + FRAME_RECORD_WORDS * WORD_BYTES * max_depth
 
     def _native_limit(self) -> int:
         end, size = machine_stack()

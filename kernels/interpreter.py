@@ -10,13 +10,13 @@ from llvmlite import ir
 
 from vmlab.isa import WORD_BYTES, Flow, Trap
 from vmlab.kernels.callgraph import CallGraph
+from vmlab.kernels.context import FRAME_RECORD_WORDS
 from vmlab.kernels.dispatch import Registers, Switch, Threaded
 from vmlab.kernels.emitter import Emitter
-from vmlab.kernels.encoding import FRAME_RECORD_WORDS, HALT, encode, interpreter_needs
+from vmlab.kernels.encoding import HALT, encode, interpreter_needs
 from vmlab.kernels.entry import copy_words, emit_enter, emit_run, field, get, pointer
 from vmlab.kernels.executable import CompiledExecutable
 from vmlab.kernels.native import compile_cached
-from vmlab.kernels.semantics import SEMANTICS
 from vmlab.kernels.values import I64, WORDS, from_word, i64, keep_apart, to_word
 
 
@@ -114,11 +114,7 @@ class HandlerEmitter(Emitter):
         elif variant.opcode.flow is Flow.RETURN:
             after = self._return()
         else:
-            pops = [self._pop(type_) for type_ in reversed(variant.effect.pops)]
-            pushes = SEMANTICS[variant.name](self, *reversed(pops))
-            if pushes is not None:
-                for value in pushes if isinstance(pushes, tuple) else (pushes,):
-                    self._push(value)
+            self.compute(variant)
             sp = self._operand(self.height)
             after = self.registers._replace(pc=self.next_pc, sp=sp)
         self.dispatch.next(self.b, after, self.context, self.heap)
@@ -128,11 +124,11 @@ class HandlerEmitter(Emitter):
     def _operand(self, height):
         return self.b.gep(self.registers.sp, [i64(height)], inbounds=True)
 
-    def _pop(self, type_):
+    def pop(self, type_):
         self.height -= 1
         return from_word(self.b, self.load(self._operand(self.height), "frame"), type_)
 
-    def _push(self, value):
+    def push(self, value):
         self.store(to_word(self.b, value), self._operand(self.height), "frame")
         self.height += 1
 
@@ -171,7 +167,7 @@ class HandlerEmitter(Emitter):
         _, _, fp, rp = self.registers
         sp = fp
         if self.handler.has_value:
-            self.store(self._pop(None), fp, "frame")
+            self.store(self.pop(None), fp, "frame")
             sp = b.gep(fp, [i64(1)], inbounds=True)
         record = b.gep(rp, [i64(-FRAME_RECORD_WORDS)], inbounds=True)
         return_pc = self.load(record, "record")

@@ -64,7 +64,7 @@ class Unit:
     address: int
     seconds: float
     from_cache: bool
-    assembly: str | None  # only where it was asked for or came from the cache
+    assembly: str | None  # of code that is kept in the cache; None for others
 
 
 class Effort(enum.Enum):

@@ -20,13 +20,11 @@ from vmlab.kernels.entry import emit_enter, emit_run, stack_pointer
 from vmlab.kernels.executable import CompiledExecutable, Needs
 from vmlab.kernels.native import Effort, compile_ir
 from vmlab.kernels.operands import Memory, Ssa
-from vmlab.kernels.semantics import SEMANTICS
 from vmlab.kernels.values import I64, WORDS, i64, llvm_type
 from vmlab.outcome import Place
 
-LARGE_PROGRAM = (
-    2_000  # VM instructions from which on compile time counts more than the last percent
-)
+# VM instructions from which on compile time counts more than the last percent of speed.
+LARGE_PROGRAM = 2_000
 
 # A small recursive function is compiled with its own recursion inlined, up to so many levels and
 # so many VM instructions in all. GCC does the like; LLVM's inliner leaves recursion alone.
@@ -395,15 +393,15 @@ class FunctionEmitter(Emitter):
         elif flow is Flow.RETURN:
             self._return()
         else:
-            pops = [self.storage.pop(type_) for type_ in reversed(variant.effect.pops)]
-            pushes = SEMANTICS[variant.name](self, *reversed(pops))
-            if isinstance(pushes, tuple):
-                for value in pushes:
-                    self.storage.push(value)
-            elif pushes is not None:
-                self.storage.push(pushes)
+            self.compute(variant)
         if not self.b.block.is_terminated:
             self.storage.after_instruction()
+
+    def pop(self, type_):
+        return self.storage.pop(type_)
+
+    def push(self, value):
+        self.storage.push(value)
 
     def _call(self, target):
         storage = self.storage

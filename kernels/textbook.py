@@ -21,8 +21,8 @@ from vmlab.engines import EngineUnavailable
 from vmlab.isa import Trap
 from vmlab.kernels import native
 from vmlab.kernels.callgraph import CallGraph
-from vmlab.kernels.context import INDEX
-from vmlab.kernels.encoding import FRAME_RECORD_WORDS, OPCODE, encode, interpreter_needs
+from vmlab.kernels.context import FRAME_RECORD_WORDS, INDEX
+from vmlab.kernels.encoding import OPCODE, encode, interpreter_needs
 from vmlab.kernels.executable import NativeExecutable
 
 _IDENTIFIER = str.maketrans({".": "_", "[": "", "]": "s"})

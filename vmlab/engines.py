@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from vmlab.diagnostics import closest
 from vmlab.outcome import Limits, Outcome, bind_arguments
 from vmlab.program import Number, Program
 
@@ -110,6 +111,15 @@ ENGINES: dict[str, Engine] = {
 COMPARED = tuple(name for name in ENGINES if name != "reference")
 
 
+def find(name: str) -> Engine:
+    """The engine of this name. Raises ValueError, with a message for the user."""
+    if name not in ENGINES:
+        meant = closest(name, ENGINES)
+        hint = f"; did you mean '{meant}'?" if meant else ""
+        raise ValueError(f"no engine is called '{name}'{hint} (there are: {', '.join(ENGINES)})")
+    return ENGINES[name]
+
+
 def run(
     program: Program, engine: str, args: dict[str, Number], limits: Limits | None = None
 ) -> Outcome:
@@ -118,8 +128,7 @@ def run(
     `EngineUnavailable` where the engine cannot run this program."""
     from vmlab.supervise import supervised
 
-    if engine not in ENGINES:
-        raise ValueError(f"no engine is called '{engine}'; there are: {', '.join(ENGINES)}")
+    chosen = find(engine)
     values = bind_arguments(program, args)
-    executable = ENGINES[engine].build(program, counting=True)
+    executable = chosen.build(program, counting=True)
     return supervised(executable, values, limits or Limits()).outcome

@@ -36,11 +36,12 @@ def open_program(name: str) -> Program:
 
 def engine(name: str) -> Engine:
     """The type of an option that names an engine."""
-    from vmlab.engines import ENGINES
+    from vmlab.engines import find
 
-    if name not in ENGINES:
-        raise click.BadParameter(f"no engine is called '{name}'{_choice(name, ENGINES)}")
-    return ENGINES[name]
+    try:
+        return find(name)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def table_format(name: str) -> str:

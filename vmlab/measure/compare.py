@@ -10,8 +10,7 @@ from dataclasses import replace
 
 import vmlab
 from vmlab.comparison import DEFAULT_ROUNDS, QUICK_ROUNDS, Built, Comparison, ProgramText
-from vmlab.diagnostics import closest
-from vmlab.engines import COMPARED, ENGINES, EngineUnavailable, Executable
+from vmlab.engines import COMPARED, ENGINES, EngineUnavailable, Executable, find
 from vmlab.machinecode import count_indirect_jumps
 from vmlab.measure.agreement import Pair, agree, contrast
 from vmlab.measure.clock import measure_clock
@@ -119,12 +118,7 @@ def _chosen(engines: Sequence[str] | None) -> tuple[str, ...]:
     if not names:
         raise ValueError("there is no engine to compare")
     for name in names:
-        if name not in ENGINES:
-            meant = closest(name, ENGINES)
-            hint = f"; did you mean '{meant}'?" if meant else ""
-            raise ValueError(
-                f"no engine is called '{name}'{hint} (there are: {', '.join(ENGINES)})"
-            )
+        find(name)
     return names
 
 
