@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from llvmlite import ir
 
-from vmlab.kernels.encoding import HANDLERS
 from vmlab.kernels.values import I64, WORDS, keep_apart
 
 
@@ -35,17 +34,17 @@ def _function(module, name, parameters):
 
 
 class Threaded:
-    """`emit_handler(dispatch, handler, b, registers, context, heap)` is called for each handler
-    and ends in `next`."""
+    """`emit_handler(dispatch, handler, b, registers, context, heap)` is called for each of the
+    handlers, a dict by name in the order of their opcodes, and ends in `next`."""
 
     CONVENTION = "preserve_nonecc"
 
-    def __init__(self, module, emit_handler):
+    def __init__(self, module, handlers, emit_handler):
         pointers = [WORDS] * len(Registers._fields)
         # The table stays in a register from handler to handler, like the context and the heap.
         entry = ir.FunctionType(I64, [*pointers, WORDS, WORDS, WORDS.as_pointer()])
         functions = []
-        for name in HANDLERS:
+        for name in handlers:
             function = _function(module, f"op.{name}", entry.args)
             function.calling_convention = self.CONVENTION
             functions.append(function)
@@ -55,7 +54,7 @@ class Threaded:
         self._table.linkage = "internal"
         self._table.global_constant = True
         self._table.initializer = ir.Constant(table, functions)
-        for handler, function in zip(HANDLERS.values(), functions, strict=True):
+        for handler, function in zip(handlers.values(), functions, strict=True):
             *registers, context, heap, _ = function.args
             b = ir.IRBuilder(function.append_basic_block())
             emit_handler(self, handler, b, Registers(*registers), context, heap)
@@ -80,7 +79,7 @@ class Threaded:
 class Switch:
     """As `Threaded`."""
 
-    def __init__(self, module, emit_handler):
+    def __init__(self, module, handlers, emit_handler):
         pointers = [WORDS] * len(Registers._fields)
         self._function = _function(module, "interpret", [*pointers, WORDS, WORDS])
         *initial, context, heap = self._function.args
@@ -98,7 +97,7 @@ class Switch:
         keep_apart(b)
         switch = b.switch(self._opcode, invalid)
         self._come_from(ir.IRBuilder(entry), initial, "entry")
-        for code, handler in enumerate(HANDLERS.values()):
+        for code, handler in enumerate(handlers.values()):
             self._handler = handler
             block = self._function.append_basic_block(f"op.{handler.name}")
             switch.add_case(ir.Constant(I64, code), block)

@@ -13,7 +13,7 @@ from vmlab.kernels.callgraph import CallGraph
 from vmlab.kernels.context import FRAME_RECORD_WORDS
 from vmlab.kernels.dispatch import Registers, Switch, Threaded
 from vmlab.kernels.emitter import Emitter
-from vmlab.kernels.encoding import HALT, encode, interpreter_needs
+from vmlab.kernels.encoding import HALT, HANDLERS, encode, interpreter_needs
 from vmlab.kernels.entry import copy_words, emit_enter, emit_run, field, get, pointer
 from vmlab.kernels.executable import CompiledExecutable
 from vmlab.kernels.native import compile_cached
@@ -60,7 +60,7 @@ def engine_ir(engine, dispatch_type, counting) -> str:
     def emit_handler(dispatch, handler, b, registers, context, heap):
         HandlerEmitter(dispatch, handler, b, registers, context, heap).emit(counting)
 
-    dispatch = dispatch_type(module, emit_handler)
+    dispatch = dispatch_type(module, HANDLERS, emit_handler)
 
     def emit_body(b, context):
         args, stack = pointer(b, context, "args"), pointer(b, context, "stack")
