@@ -14,9 +14,9 @@ from numba.extending import intrinsic
 from vmlab.engines import EngineUnavailable
 from vmlab.isa import TRAPS_BY_CODE, Type
 from vmlab.kernels import entry
+from vmlab.kernels.compose import compose
 from vmlab.kernels.context import MACHINE_STACK
 from vmlab.kernels.executable import STACK_RESERVE, State
-from vmlab.kernels.straight import inlined
 from vmlab.kernels.values import I64, WORDS, from_word, i64, to_word
 
 # Bytes of machine stack that a thread, whichever calls, is taken to have left: by default threads
@@ -60,7 +60,7 @@ def compile_program(program, limits):
     used = Counter(i.opcode.name for _, _, i in program.sites())
     if used["print"]:
         raise EngineUnavailable("a compiled function has nowhere to print to; remove the 'print's")
-    executable = inlined(program, counting=False)
+    executable = compose(program, False, "inlined")
     stack = STACK_LEFT - STACK_RESERVE - executable.needs(limits.max_depth).machine_stack
     if stack < 0:
         raise EngineUnavailable("the program is too large for the stacks that threads usually have")

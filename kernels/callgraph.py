@@ -72,14 +72,14 @@ def _cycles(calls: tuple[Counter, ...]) -> tuple[tuple[int | None, ...], list[in
     return tuple(cycle), list(done)
 
 
-def stack_words(program: Program, graph: CallGraph, max_depth: int) -> int:
-    """The most words that locals and operands of all live frames can take: a function outside of
+def stack_slots(program: Program, graph: CallGraph, max_depth: int) -> int:
+    """The most slots that locals and operands of all live frames can take: a function outside of
     all cycles is active once at most, the others `max_depth` times together."""
     once, many = 0, 0
     for index, function in enumerate(program.functions):
-        words = len(function.slots) + program.stack_maps[index].max_depth
+        slots = len(function.slots) + program.stack_maps[index].max_depth
         if graph.cycle[index] is None:
-            once += words
+            once += slots
         else:
-            many = max(many, words)
+            many = max(many, slots)
     return once + many * max_depth

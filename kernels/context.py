@@ -23,9 +23,13 @@ FIELDS = (
     "trace",  # address of the sites of a call chain
     "globals",  # address of the globals
     "globals_initial",  # address of their first values
-    "globals_count",
-    "args",  # address of main's slots: its arguments, then zeros for its locals
-    "main_slots",  # their number
+    "globals_words",  # the words that they take
+    "args",  # address of main's slots: its arguments, then its locals as they start
+    "main_words",  # the words that they take
+    "has_result",  # whether main has one
+    "cells",  # address of the cells of boxed values
+    "names",  # address of the table of names
+    "last_name",  # the number of its last entry
     "code",  # address of the encoded program, whose first instruction is `halt`
     "entry",  # address of the first instruction of main
     "fuel_given",  # instructions that each run may execute
@@ -34,9 +38,11 @@ FIELDS = (
     "output_used",  # pairs
     "trace_used",  # sites
     "result",
-    "trap",  # Trap.code, or MACHINE_STACK
+    "trap",  # Trap.code, or one of the faults below
     "pc",  # where an interpreter stopped
     "rp",  # and its top frame record
+    "free_cell",  # address of the first free cell that was used before, or 0
+    "fresh_cell",  # address of the first cell that was never used
     "fuel",  # instructions left to the run; moves in counting builds only
     "back_edges",  # backward jumps that the run has taken; moves in counting builds only
 )
@@ -45,9 +51,13 @@ INDEX = {name: i for i, name in enumerate(FIELDS)}
 # What a call of an interpreter leaves in `frames`: the return pc and the caller's fp.
 FRAME_RECORD_WORDS = 2
 
-# The code in `trap` when compiled recursion has used up the machine's stack: a fault of the
-# surroundings, not of the program.
+# Codes that stand in place of a trap's where the fault is not the program's: compiled recursion has
+# used up the machine's stack; and what checks at run time would find that the verifier has ruled
+# out, an operand of a wrong type and a name without a meaning.
 MACHINE_STACK = 255
+TYPE_FAULT = 254
+NAME_FAULT = 253
+FAULTS = {TYPE_FAULT: "an operand of a wrong type", NAME_FAULT: "a name without a meaning"}
 
 Context = type("Context", (ctypes.Structure,), {"_fields_": [(n, ctypes.c_int64) for n in FIELDS]})
 

@@ -1,104 +1,150 @@
 """What a semantics function sees of the engine it is composed into: an IR builder, the context,
-traps, the heap and the output. Compositions add operands, locals and control flow."""
+traps, variables, the heap and the output; and how an instruction is made of the semantics.
+Compositions add where operands and locals are, and control flow."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import contextmanager
 
 from llvmlite import ir
-from llvmlite.ir.instructions import LoadInstr
 
 from vmlab.isa import Trap, Variant
-from vmlab.kernels import entry
+from vmlab.kernels.context import TYPE_FAULT
+from vmlab.kernels.machine import Machine
 from vmlab.kernels.semantics import SEMANTICS
-from vmlab.kernels.values import F64, I1, I64, VOID, WORDS, i64, to_word
+from vmlab.kernels.values import F64, I1, I64, TAG, VOID, WORDS, i64, to_word
+from vmlab.stacks import LETTERS
 
 
-class _VolatileLoad(LoadInstr):
-    def descr(self, buf):
-        [pointer] = self.operands
-        buf.append(f"load volatile {self.type}, {pointer.type} {pointer.get_reference()}\n")
+class Emitter(Machine, ABC):
+    """`heap` points to the words of the arrays; `values` says how values are kept."""
 
-
-def memory_kind(module: ir.Module, kind: str):
-    """A TBAA tag: accesses of different kinds never touch the same word."""
-    # Kept in the module: metadata refers to its module, which a table elsewhere would keep alive.
-    kinds = vars(module).setdefault("memory_kinds", {})
-    if kind not in kinds:
-        root = module.add_metadata(["vmlab"])
-        node = module.add_metadata([kind, root, i64(0)])
-        kinds[kind] = module.add_metadata([node, node, i64(0)])
-    return kinds[kind]
-
-
-class Emitter(ABC):
-    """`b` is the builder, at the place where the instruction goes; `context` points to the
-    context's words, `heap` to those of the arrays."""
-
-    def __init__(self, b: ir.IRBuilder, context: ir.Value, heap: ir.Value):
-        self.b = b
-        self.context = context
+    def __init__(self, b, context, heap, values):
+        super().__init__(b, context)
         self.heap = heap
-
-    # Memory
-
-    def load(self, pointer: ir.Value, kind: str) -> ir.Value:
-        value = self.b.load(pointer)
-        value.set_metadata("tbaa", memory_kind(self.b.module, kind))
-        return value
-
-    def store(self, value: ir.Value, pointer: ir.Value, kind: str) -> None:
-        self.b.store(value, pointer).set_metadata("tbaa", memory_kind(self.b.module, kind))
-
-    def field(self, name: str) -> ir.Value:
-        return entry.field(self.b, self.context, name)
-
-    def get(self, name: str) -> ir.Value:
-        return self.load(self.field(name), "context")
-
-    def get_shared(self, name: str) -> ir.Value:
-        """A field that other threads write: read anew each time, wherever it stands."""
-        load = _VolatileLoad(self.b.block, self.field(name))
-        self.b._insert(load)
-        return load
-
-    def put(self, name: str, value: ir.Value) -> None:
-        self.store(value, self.field(name), "context")
-
-    def pointer(self, name: str) -> ir.Value:
-        return self.b.inttoptr(self.get(name), WORDS)
-
-    def intrinsic(self, name: str, *args: ir.Value) -> ir.Value:
-        """Call an LLVM intrinsic that is overloaded on its first argument's type."""
-        kind = args[0].type
-        signature = ir.FunctionType(kind, [a.type for a in args])
-        return self.b.call(self.b.module.declare_intrinsic(name, [kind], signature), args)
+        self.values = values
 
     # Instructions
 
     @abstractmethod
-    def pop(self, type_: str) -> ir.Value:
-        """Take the top operand, as a value of this VM type or, for a letter, as it is kept."""
+    def pop(self) -> ir.Value:
+        """Take the top operand, as it is kept."""
 
     @abstractmethod
-    def push(self, value: ir.Value) -> None:
-        """Put a value on top of the operands."""
+    def push(self, kept: ir.Value) -> None:
+        """Put a kept value on top of the operands."""
 
-    def compute(self, variant: Variant) -> None:
-        """Everything but calls and returns: pop, do what the semantics say, push."""
-        pops = [self.pop(type_) for type_ in reversed(variant.effect.pops)]
-        pushes = SEMANTICS[variant.name](self, *reversed(pops))
-        if pushes is not None:
-            for value in pushes if isinstance(pushes, tuple) else (pushes,):
-                self.push(value)
+    def compute(self, variants: Sequence[Variant]) -> None:
+        """Everything but calls and returns: pop, do what the semantics of one of the variants say,
+        push. Where there are several, the operands' types decide."""
+        popped = [self.pop() for _ in variants[0].effect.pops][::-1]
+        if not self.values.checked:
+            [variant] = variants
+            self._apply(variant, popped)
+            return
+        if len(variants) == 1:
+            self._check_types(variants[0].effect.pops, popped, None)
+            self._apply(variants[0], popped)
+            return
+        done = self.b.append_basic_block("done")
+        height = self.height
+        for variant in variants:
+            other = None if variant is variants[-1] else self.b.append_basic_block("other")
+            self._check_types(variant.effect.pops, popped, other)
+            self.height = height
+            self._apply(variant, popped)
+            self.b.branch(done)
+            self.b.position_at_end(other or done)
+
+    def _check_types(self, types, popped, other):
+        """Go to `other` from the first operand that is of another type; end the run if there is no
+        other."""
+        for type_, kept in zip(types, popped, strict=True):
+            if type_ in TAG:
+                wrong = self.b.icmp_unsigned("!=", self.values.tag(self, kept), i64(TAG[type_]))
+                passed = self.b.append_basic_block("passed")
+                self.b.cbranch(wrong, other or self.stop_block(TYPE_FAULT), passed)
+                self.b.position_at_end(passed)
+
+    def _apply(self, variant, popped):
+        types = variant.effect.pops
+        operands = [
+            self.values.unwrap(self, kept, type_) if type_ in TAG else kept
+            for type_, kept in zip(types, popped, strict=True)
+        ]
+        self._count_references(variant.effect, popped)
+        results = SEMANTICS[variant.name](self, *operands)
+        if not isinstance(results, tuple):
+            results = () if results is None else (results,)
+        for type_, value in zip(variant.effect.pushes, results, strict=True):
+            if type_ == "T[]":
+                value = self.values.wrap(self, value, self.array_tag())
+            elif type_ in TAG:
+                value = self.values.wrap(self, value, type_)
+            self.push(value)
+
+    def _count_references(self, effect, popped):
+        """A popped operand of a certain type is used up. Of one of any type, such as `dup` has,
+        there may be more or fewer afterwards; one that moves to or from a slot is not looked at
+        here."""
+        for type_, kept in zip(effect.pops, popped, strict=True):
+            if type_ in TAG:
+                self.values.release(self, kept)
+            elif type_ in LETTERS:
+                more = effect.pushes.count(type_) - 1
+                for _ in range(more):
+                    self.values.retain(self, kept)
+                if more < 0:
+                    self.values.release(self, kept)
+
+    # Locals and globals
+
+    @abstractmethod
+    def read_local(self) -> ir.Value:
+        """What the local that the operand names holds, as it is kept."""
+
+    @abstractmethod
+    def write_local(self, kept: ir.Value) -> None:
+        """Put a kept value there."""
+
+    @abstractmethod
+    def global_address(self) -> ir.Value:
+        """Where the global that the operand names is kept."""
+
+    def get_local(self) -> ir.Value:
+        kept = self.read_local()
+        self.values.retain(self, kept)
+        return kept
+
+    def set_local(self, kept: ir.Value) -> None:
+        before = self.read_local() if self.values.counted else None
+        self.write_local(kept)
+        self._drop(before)
+
+    def get_global(self) -> ir.Value:
+        kept = self.values.load(self, self.global_address(), "global")
+        self.values.retain(self, kept)
+        return kept
+
+    def set_global(self, kept: ir.Value) -> None:
+        address = self.global_address()
+        before = self.values.load(self, address, "global") if self.values.counted else None
+        self.values.store(self, kept, address, "global")
+        self._drop(before)
+
+    def _drop(self, before):
+        if before is not None:
+            self.values.release(self, before)
 
     # Traps
 
     @abstractmethod
-    def trap_block(self, trap: Trap) -> ir.Block:
-        """Where to go from the current block for the current instruction to trap."""
+    def stop_block(self, code: int) -> ir.Block:
+        """Where to go from the current block to end the run at the current instruction, with the
+        code of a trap or of a fault."""
 
     def trap_if(self, condition: ir.Value, trap: Trap) -> None:
-        self.leave_if(condition, self.trap_block(trap))
+        self.leave_if(condition, self.stop_block(trap.code))
 
     def leave_if(self, condition: ir.Value, block: ir.Block) -> None:
         """Go to a block that is hardly ever reached, or on."""

@@ -1,75 +1,114 @@
 """The program as the interpreters read it: 64-bit words, an opcode and then its operands.
 
-The opcodes are `HANDLERS`, derived from the instruction table. A jump is encoded by its direction,
-since a backward jump is a safepoint, and a return by whether it has a value, so that no handler
-has to find out.
+The opcodes are derived from the instruction table. A jump is encoded by its direction, since a
+backward jump is a safepoint, and a return by whether it has a value, so that no handler has to
+find out.
 """
 
 import struct
 from array import array
 from dataclasses import dataclass
+from functools import cached_property
 
-from vmlab.isa import VARIANTS, Flow, Operand, Variant
-from vmlab.kernels.callgraph import CallGraph, stack_words
+from vmlab.isa import OPCODES, Flow, Opcode, Operand, Type, Variant
+from vmlab.kernels.callgraph import CallGraph, stack_slots
 from vmlab.kernels.context import FRAME_RECORD_WORDS, Region
 from vmlab.kernels.executable import Needs
+from vmlab.kernels.names import function_name, intern
+from vmlab.kernels.values import IMMORTAL, RAW, TAG, Raw
 from vmlab.outcome import Place
 from vmlab.program import Instruction, Program
 
 HALT = "halt"  # the opcode that main returns to; it is not an instruction and does not count
 
-# How many words stand behind the opcode. A call has its target, the number of its arguments, and
-# the number of locals to clear.
-OPERAND_WORDS = {
-    None: 0,
-    Operand.LITERAL: 1,
-    Operand.LOCAL: 1,
-    Operand.GLOBAL: 1,
-    Operand.LABEL: 1,
-    Operand.FUNCTION: 3,
-    Operand.ELEMENT: 0,  # arrays of zeros look alike
-}
-
 
 @dataclass(frozen=True)
 class Handler:
-    """What interprets one variant of an instruction in one circumstance."""
+    """What interprets an instruction in one circumstance: one variant of it, or all of them where
+    the values' types are only found when it runs. `words` counts the opcode in."""
 
     name: str
-    variant: Variant | None
+    variants: tuple[Variant, ...]
+    words: int = 1
     backward: bool = False  # a jump to itself or to an instruction before it
     has_value: bool = False  # a return with a result
 
     @property
-    def words(self) -> int:
-        return 1 + (OPERAND_WORDS[self.variant.opcode.operand] if self.variant else 0)
+    def opcode(self) -> Opcode:
+        return self.variants[0].opcode
 
 
-def _handlers():
-    yield Handler(HALT, None)
-    for variant in VARIANTS.values():
-        if variant.opcode.operand is Operand.LABEL:
-            yield Handler(variant.name, variant)
-            yield Handler(f"{variant.name}.backward", variant, backward=True)
-        elif variant.opcode.flow is Flow.RETURN:
-            yield Handler(variant.name, variant)
-            yield Handler(f"{variant.name}.value", variant, has_value=True)
-        else:
-            yield Handler(variant.name, variant)
+@dataclass(frozen=True)
+class InstructionSet:
+    """What is written in words, for values of a representation and names bound or late."""
+
+    values: Raw
+    late: bool
+
+    @cached_property
+    def handlers(self) -> dict[str, Handler]:
+        """By name, in the order of their opcodes."""
+        return {handler.name: handler for handler in self._handlers()}
+
+    @cached_property
+    def codes(self) -> dict[str, int]:
+        return {name: code for code, name in enumerate(self.handlers)}
+
+    def _handlers(self):
+        yield Handler(HALT, ())
+        for opcode in OPCODES.values():
+            if self.values.checked:
+                groups = {opcode.name: opcode.variants}
+            else:
+                groups = {variant.name: (variant,) for variant in opcode.variants}
+            for name, variants in groups.items():
+                words = 1 + self._operand_words(opcode)
+                yield Handler(name, variants, words)
+                if opcode.operand is Operand.LABEL:
+                    yield Handler(f"{name}.backward", variants, words, backward=True)
+                elif opcode.flow is Flow.RETURN:
+                    yield Handler(f"{name}.value", variants, words, has_value=True)
+
+    def _operand_words(self, opcode) -> int:
+        """A call has its target or the callee's name, and the words of its arguments and of the
+        locals to start. A return has the words of the slots whose references end."""
+        match opcode.operand:
+            case Operand.LITERAL:
+                return self.values.words
+            case Operand.LOCAL | Operand.GLOBAL | Operand.LABEL:
+                return 1
+            case Operand.FUNCTION:
+                return 3
+            case Operand.ELEMENT:
+                return int(self.values.typed)  # without types, arrays of zeros look alike
+        return int(opcode.flow is Flow.RETURN and self.values.counted)
+
+    def handler(self, program, function, index) -> Handler:
+        """What interprets an instruction of a program."""
+        instruction = program.functions[function].code[index]
+        opcode = instruction.opcode
+        variant = program.stack_maps[function].variants[index]
+        name = opcode.name if self.values.checked else variant.name
+        if opcode.operand is Operand.LABEL and instruction.target <= index:
+            name += ".backward"
+        elif opcode.flow is Flow.RETURN and program.functions[function].result:
+            name += ".value"
+        return self.handlers[name]
 
 
-HANDLERS: dict[str, Handler] = {handler.name: handler for handler in _handlers()}
-OPCODE: dict[str, int] = {name: code for code, name in enumerate(HANDLERS)}
+PLAIN = InstructionSet(RAW, late=False)
 
 
 @dataclass(frozen=True)
 class Encoded:
     """`words` with `halt` first; `places[w]` is the instruction that the word w belongs to, None
-    for `halt`; `entry` is where main starts."""
+    for one that belongs to none; `entry` is where main starts; `functions` is where each starts,
+    by its interned name."""
 
     words: list[int]
     places: list[Place | None]
     entry: int
+    functions: dict[int, int]
 
     def region(self) -> Region:
         """A copy of the words for a program to run from."""
@@ -88,65 +127,109 @@ class Encoded:
 def interpreter_needs(program: Program, graph: CallGraph, max_depth: int) -> Needs:
     """What an interpreter of encoded programs needs to run this one."""
     return Needs(
-        stack=stack_words(program, graph, max_depth), frames=FRAME_RECORD_WORDS * max_depth
+        stack=stack_slots(program, graph, max_depth), frames=FRAME_RECORD_WORDS * max_depth
     )
 
 
-def encode(program: Program) -> Encoded:
-    handlers = [
-        [
-            _handler(program, f, i, variant, instruction)
-            for i, (variant, instruction) in enumerate(
-                zip(program.stack_maps[f].variants, function.code, strict=True)
-            )
+def encode(program: Program, instructions: InstructionSet = PLAIN) -> Encoded:
+    return _Encoder(program, instructions).encode()
+
+
+class _Encoder:
+    def __init__(self, program, instructions):
+        self.program = program
+        self.instructions = instructions
+        self.values = instructions.values
+        self.names = intern(program)
+        self.words: list[int] = []
+        self.places: list[Place | None] = []
+        self.constants: dict[tuple[int, int], list[int]] = {}  # (tag, word): where it is wanted
+
+    def encode(self) -> Encoded:
+        handlers = [
+            [self.instructions.handler(self.program, f, i) for i in range(len(function.code))]
+            for f, function in enumerate(self.program.functions)
         ]
-        for f, function in enumerate(program.functions)
-    ]
-    starts, at = [], HANDLERS[HALT].words
-    for row in handlers:
-        offsets = []
-        for handler in row:
-            offsets.append(at)
-            at += handler.words
-        starts.append(offsets)
-    words: list[int] = [OPCODE[HALT]]
-    places: list[Place | None] = [None]
-    for f, function in enumerate(program.functions):
-        for i, instruction in enumerate(function.code):
-            operands = _operands(program, starts, f, i, instruction)
-            words += [OPCODE[handlers[f][i].name], *operands]
-            places += [Place(f, i)] * (1 + len(operands))
-    return Encoded(words, places, starts[program.main_index][0])
+        starts, at = [], 1
+        for function, row in zip(self.program.functions, handlers, strict=True):
+            offsets = []
+            at += self._start_words(function)
+            for handler in row:
+                offsets.append(at)
+                at += handler.words
+            starts.append(offsets)
+        codes = self.instructions.codes
+        self._write(None, codes[HALT])
+        for f, function in enumerate(self.program.functions):
+            if self.values.typed:
+                for local in function.locals:
+                    self._constant(None, local.type, 0)
+            for i, instruction in enumerate(function.code):
+                place = Place(f, i)
+                self._write(place, codes[handlers[f][i].name])
+                self._operands(place, starts, instruction)
+        self._append_constants()
+        functions = {
+            self.names[function_name(function)]: offsets[0]
+            for function, offsets in zip(self.program.functions, starts, strict=True)
+        }
+        return Encoded(self.words, self.places, starts[self.program.main_index][0], functions)
 
+    def _start_words(self, function):
+        """Before a function stand its locals as they start, where zeros would not do."""
+        return self.values.words * len(function.locals) if self.values.typed else 0
 
-def _handler(program, function, index, variant, instruction) -> Handler:
-    flow = instruction.opcode.flow
-    suffix = ""
-    if instruction.opcode.operand is Operand.LABEL and instruction.target <= index:
-        suffix = ".backward"
-    elif flow is Flow.RETURN and program.functions[function].result:
-        suffix = ".value"
-    return HANDLERS[variant.name + suffix]
+    def _write(self, place, *words):
+        self.words += words
+        self.places += [place] * len(words)
 
+    def _operands(self, place, starts, instruction: Instruction):
+        """Distances are in words: those of jumps and calls from the instruction's first word."""
+        here = starts[place.function][place.instruction]
+        values = self.values
+        opcode = instruction.opcode
+        match opcode.operand:
+            case Operand.LITERAL:
+                number = instruction.operand
+                type_ = Type.FLOAT if isinstance(number, float) else Type.INT
+                self._constant(place, type_, bits(number))
+            case Operand.LOCAL:
+                self._write(place, values.words * instruction.target)
+            case Operand.GLOBAL if self.instructions.late:
+                self._write(place, self.names[self.program.globals[instruction.target].name])
+            case Operand.GLOBAL:
+                self._write(place, values.words * instruction.target)
+            case Operand.LABEL:
+                self._write(place, starts[place.function][instruction.target] - here)
+            case Operand.FUNCTION:
+                callee = self.program.functions[instruction.target]
+                target = starts[instruction.target][0] - here
+                if self.instructions.late:
+                    target = self.names[function_name(callee)]
+                slots = len(callee.params), len(callee.locals)
+                self._write(place, target, *(values.words * count for count in slots))
+            case Operand.ELEMENT if values.typed:
+                self._write(place, TAG[instruction.operand.array])
+        if opcode.flow is Flow.RETURN and values.counted:
+            slots = self.program.functions[place.function].slots
+            self._write(place, values.words * len(slots))
 
-def _operands(program, starts, function, index, instruction: Instruction) -> list[int]:
-    """Targets are distances in words from the instruction's own first word."""
-    here = starts[function][index]
-    match instruction.opcode.operand:
-        case Operand.LITERAL:
-            return [bits(instruction.operand)]
-        case Operand.LOCAL | Operand.GLOBAL:
-            return [instruction.target]
-        case Operand.LABEL:
-            return [starts[function][instruction.target] - here]
-        case Operand.FUNCTION:
-            callee = program.functions[instruction.target]
-            return [
-                starts[instruction.target][0] - here,
-                len(callee.params),
-                len(callee.locals),
-            ]
-    return []
+    def _constant(self, place, type_, word):
+        if self.values.counted:
+            self.constants.setdefault((TAG[type_], word), []).append(len(self.words))
+            self._write(place, 0)
+        elif self.values.typed:
+            self._write(place, TAG[type_], word)
+        else:
+            self._write(place, word)
+
+    def _append_constants(self):
+        """The cells of constants stand behind the code, and where one is wanted stands its
+        distance from there."""
+        for (tag, word), uses in self.constants.items():
+            for use in uses:
+                self.words[use] = len(self.words) - use
+            self._write(None, IMMORTAL, tag, word)
 
 
 def bits(value) -> int:

@@ -46,7 +46,7 @@ def emit_enter(module: ir.Module) -> None:
     entry, again, done = (enter.append_basic_block(name) for name in ("entry", "again", "done"))
     b = ir.IRBuilder(entry)
     target, initial = pointer(b, context, "globals"), pointer(b, context, "globals_initial")
-    count = get(b, context, "globals_count")
+    count = get(b, context, "globals_words")
     b.branch(again)
 
     b.position_at_end(again)

@@ -10,9 +10,14 @@ from dataclasses import dataclass
 from vmlab.engines import EngineUnavailable, Executable, Sample
 from vmlab.isa import ARRAY_HEADER_WORDS, INT_MAX, TRAPS_BY_CODE, WORD_BYTES, Type
 from vmlab.kernels import native
-from vmlab.kernels.context import FRAME_RECORD_WORDS, MACHINE_STACK, Context, Region
+from vmlab.kernels.context import FAULTS, FRAME_RECORD_WORDS, MACHINE_STACK, Context, Region
+from vmlab.kernels.slots import Slots
+from vmlab.kernels.values import CELL_WORDS, RAW
 from vmlab.outcome import Limits, Outcome, TrapReport
 from vmlab.stack import machine_stack
+
+# Cells that an instruction can have in hand beyond those that slots refer to.
+SPARE_CELLS = 4
 
 # Bytes of machine stack left for what the machine code calls, and for signal handlers.
 STACK_RESERVE = 1 << 17
@@ -22,9 +27,10 @@ STACK_RESERVE = 1 << 17
 class Needs:
     """What an engine needs for a program, beyond its heap and output.
 
-    stack, frames, trace  words of the regions that the context calls so
-    machine_stack         bytes that the machine code can take from one check of the machine's
-                          stack to the next
+    stack          slots of VM stack
+    frames, trace  words of the regions that the context calls so
+    machine_stack  bytes that the machine code can take from one check of the machine's
+                   stack to the next
     """
 
     stack: int = 0
@@ -34,26 +40,29 @@ class Needs:
 
 
 class State:
-    """What a program runs on: the context, and the memory that it points to."""
+    """What a program runs on: the context, and the memory that it points to. `values` is how the
+    engine represents values."""
 
-    def __init__(self, program):
+    def __init__(self, program, values=RAW):
         self.context = Context()
         self.limits = None
         # A request to stop comes before or after the start of a call, never in the middle: its
         # lowered limit without `stop` would look like calls too deep.
         self._starting = threading.RLock()
-        count = len(program.globals)
-        self.args = Region(len(program.main.slots), "arguments")
-        self.globals = Region(count, "globals")
-        self.globals_initial = Region(count, "globals")
+        self._values = values
+        types = [variable.type for variable in program.globals]
+        self.args = Slots(values, [slot.type for slot in program.main.slots], "arguments")
+        self.globals = Region(values.words * len(types), "globals")
+        self.globals_initial = Slots(values, types, "globals")
         for index, variable in enumerate(program.globals):
             if variable.value is not None:  # -0.0 is not zero
-                self.globals_initial.put(index, variable.type, variable.value)
+                self.globals_initial.put(index, variable.value)
         self.context.args = self.args.address
-        self.context.main_slots = len(program.main.slots)
+        self.context.main_words = self.args.size
+        self.context.has_result = program.main.result is not None
         self.context.globals = self.globals.address
         self.context.globals_initial = self.globals_initial.address
-        self.context.globals_count = count
+        self.context.globals_words = self.globals_initial.size
 
     def reserve(self, limits: Limits, needs: Needs) -> None:
         """Memory for these limits, unless it is there already. Raises `EngineUnavailable`."""
@@ -63,10 +72,13 @@ class State:
         heap_words = limits.max_heap // WORD_BYTES
         self.heap = Region(ARRAY_HEADER_WORDS + heap_words, "arrays", "--max-heap")
         self.output = Region(2 * limits.max_output, "printed values", "--max-output")
-        self.stack = Region(needs.stack, "locals and operands", "--max-depth")
+        self.stack = Region(self._values.words * needs.stack, "locals and operands", "--max-depth")
         self.frames = Region(needs.frames, "frames", "--max-depth")
         self.trace = Region(needs.trace, "call chains", "--max-depth")
-        for name in ("heap", "output", "stack", "frames", "trace"):
+        slots = needs.stack + self.context.globals_words + SPARE_CELLS
+        cells = CELL_WORDS * slots if self._values.counted else 0
+        self.cells = Region(cells, "boxed values", "--max-depth")
+        for name in ("heap", "output", "stack", "frames", "trace", "cells"):
             setattr(self.context, name, getattr(self, name).address)
         self.context.heap_limit = heap_words
         self.context.output_limit = limits.max_output
@@ -112,10 +124,10 @@ class NativeExecutable(Executable):
     """What native engines have in common. `counting` says whether the code was built to count;
     only then can it limit fuel."""
 
-    def __init__(self, program, counting):
+    def __init__(self, program, counting, values=RAW):
         self.program = program
         self.counting = counting
-        self.state = State(program)
+        self.state = State(program, values)
 
     # What an engine says of itself
 
@@ -138,8 +150,8 @@ class NativeExecutable(Executable):
             raise ValueError("fuel needs an executable that was built with counting=True")
         state, context = self.state, self.state.context
         state.reserve(limits, self.needs(limits.max_depth))
-        for index, (param, value) in enumerate(zip(self.program.main.params, args, strict=True)):
-            state.args.put(index, param.type, value)
+        for index, (_, value) in enumerate(zip(self.program.main.params, args, strict=True)):
+            state.args.put(index, value)
         fuel = INT_MAX if limits.fuel is None else limits.fuel
         state.start(limits.max_depth, fuel)
         start = time.perf_counter_ns()
@@ -150,6 +162,8 @@ class NativeExecutable(Executable):
                 f"the machine stack of this thread ({machine_stack().size:,} bytes) is used up "
                 f"before {limits.max_depth:,} frames; lower --max-depth"
             )
+        if code in FAULTS:
+            raise AssertionError(f"{FAULTS[code]} in a verified program, at {self.call_chain()[0]}")
         self.back_edges = context.back_edges if self.counting else None
         result = trap = None
         if code:
@@ -173,8 +187,8 @@ class CompiledExecutable(NativeExecutable):
     """A program in machine code from `vmlab.kernels.native`. `make_ir()` gives the IR that was
     compiled to `unit` with `effort`."""
 
-    def __init__(self, program, counting, unit, make_ir, effort=native.Effort.FULL):
-        super().__init__(program, counting)
+    def __init__(self, program, counting, unit, make_ir, effort=native.Effort.FULL, values=RAW):
+        super().__init__(program, counting, values)
         self._unit = unit
         self._make_ir = make_ir
         self._effort = effort

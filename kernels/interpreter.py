@@ -1,44 +1,61 @@
-"""The interpreters `threaded` and `switch`: the same handlers, composed with two ways of dispatch.
+"""The interpreters: handlers for values of a representation and names bound or late, composed with
+two ways of dispatch.
 
 Locals and operands of all frames stand in one stack of words; a caller's topmost operands become
 the callee's parameters where they stand, and the result takes the place of the first.
 """
 
 from functools import partial
+from itertools import chain
 
 from llvmlite import ir
 
 from vmlab.isa import WORD_BYTES, Flow, Trap
 from vmlab.kernels.callgraph import CallGraph
-from vmlab.kernels.context import FRAME_RECORD_WORDS
-from vmlab.kernels.dispatch import Registers, Switch, Threaded
+from vmlab.kernels.context import FRAME_RECORD_WORDS, Region
+from vmlab.kernels.dispatch import Registers
 from vmlab.kernels.emitter import Emitter
-from vmlab.kernels.encoding import HALT, HANDLERS, encode, interpreter_needs
-from vmlab.kernels.entry import copy_words, emit_enter, emit_run, field, get, pointer
+from vmlab.kernels.encoding import HALT, InstructionSet, encode, interpreter_needs
+from vmlab.kernels.entry import copy_words, emit_enter, emit_run
 from vmlab.kernels.executable import CompiledExecutable
+from vmlab.kernels.machine import Machine
+from vmlab.kernels.names import ENTRY_WORDS, Table, hash_table, intern, look_up
 from vmlab.kernels.native import compile_cached
-from vmlab.kernels.values import I64, WORDS, from_word, i64, keep_apart, to_word
-
-
-def threaded(program, counting):
-    return InterpreterExecutable("threaded", Threaded, program, counting)
-
-
-def switch(program, counting):
-    return InterpreterExecutable("switch", Switch, program, counting)
+from vmlab.kernels.values import I64, WORDS, i64, keep_apart
 
 
 class InterpreterExecutable(CompiledExecutable):
-    def __init__(self, engine, dispatch, program, counting):
-        make_ir = partial(engine_ir, engine, dispatch, counting)
+    """`engine` names the composition of the other three."""
+
+    def __init__(self, engine, dispatch, values, late, program, counting):
+        instructions = InstructionSet(values, late)
+        make_ir = partial(engine_ir, engine, dispatch, instructions, counting)
         name = f"{engine}.counting" if counting else engine
-        super().__init__(program, counting, compile_cached(name, make_ir, "enter"), make_ir)
+        unit = compile_cached(name, make_ir, "enter")
+        super().__init__(program, counting, unit, make_ir, values=values)
         self._graph = CallGraph.of(program)
-        self._encoded = encode(program)
+        self._encoded = encode(program, instructions)
         self._code = self._encoded.region()
         context = self.state.context
         context.code = self._code.address
         context.entry = self._code.address + WORD_BYTES * self._encoded.entry
+        if late:
+            self._bind(values)
+
+    def _bind(self, values):
+        """Make the table of names: a global means its place among the globals' words, a function
+        the place of its first instruction in the code."""
+        names = intern(self.program)
+        meanings = {
+            names[variable.name]: values.words * index
+            for index, variable in enumerate(self.program.globals)
+        }
+        entries = hash_table(meanings | self._encoded.functions, 0)
+        self._names = Region(ENTRY_WORDS * len(entries), "names")
+        for index, word in enumerate(chain.from_iterable(entries)):
+            self._names.words[index] = word
+        self.state.context.names = self._names.address
+        self.state.context.last_name = len(entries) - 1
 
     def needs(self, max_depth):
         return interpreter_needs(self.program, self._graph, max_depth)
@@ -53,29 +70,37 @@ class InterpreterExecutable(CompiledExecutable):
         )
 
 
-def engine_ir(engine, dispatch_type, counting) -> str:
+def engine_ir(engine, dispatch_type, instructions, counting) -> str:
     """The module of an interpreter, for any program."""
     module = ir.Module(engine)
+    values = instructions.values
 
     def emit_handler(dispatch, handler, b, registers, context, heap):
-        HandlerEmitter(dispatch, handler, b, registers, context, heap).emit(counting)
+        HandlerEmitter(instructions, dispatch, handler, b, registers, context, heap).emit(counting)
 
-    dispatch = dispatch_type(module, HANDLERS, emit_handler)
+    dispatch = dispatch_type(module, instructions.handlers, emit_handler)
 
     def emit_body(b, context):
-        args, stack = pointer(b, context, "args"), pointer(b, context, "stack")
-        copy_words(b, stack, args, get(b, context, "main_slots"))
-        frames = pointer(b, context, "frames")
-        b.store(get(b, context, "code"), frames)
-        b.store(get(b, context, "stack"), b.gep(frames, [i64(1)]))
+        machine = Machine(b, context)
+        values.begin_run(machine)
+        args, stack = machine.pointer("args"), machine.pointer("stack")
+        copy_words(b, stack, args, machine.get("main_words"))
+        frames = machine.pointer("frames")
+        b.store(machine.get("code"), frames)
+        b.store(machine.get("stack"), b.gep(frames, [i64(1)]))
         registers = Registers(
-            pc=pointer(b, context, "entry"),
-            sp=b.gep(stack, [get(b, context, "main_slots")]),
+            pc=machine.pointer("entry"),
+            sp=b.gep(stack, [machine.get("main_words")]),
             fp=stack,
             rp=b.gep(frames, [i64(FRAME_RECORD_WORDS)]),
         )
-        code = dispatch.start(b, registers, context, pointer(b, context, "heap"))
-        b.store(b.load(stack), field(b, context, "result"))
+        code = dispatch.start(b, registers, context, machine.pointer("heap"))
+        finished = b.icmp_unsigned("==", code, i64(0))
+        with b.if_then(finished):
+            has_result = b.icmp_unsigned("!=", machine.get("has_result"), i64(0))
+            with b.if_then(has_result):
+                values.take_result(machine, stack)
+            values.end_run(machine)
         return code
 
     emit_run(module, emit_body)
@@ -87,8 +112,9 @@ class HandlerEmitter(Emitter):
     """Emits one handler. Pops and pushes move `height`, relative to sp, at compile time; sp itself
     moves once, at the handler's end."""
 
-    def __init__(self, dispatch, handler, b, registers, context, heap):
-        super().__init__(b, context, heap)
+    def __init__(self, instructions, dispatch, handler, b, registers, context, heap):
+        super().__init__(b, context, heap, instructions.values)
+        self.late = instructions.late
         self.dispatch = dispatch
         self.handler = handler
         self.registers = registers
@@ -107,14 +133,14 @@ class HandlerEmitter(Emitter):
         if self.handler.backward:
             self.safepoint()
         self.counting = counting
-        variant = self.handler.variant
+        flow = self.handler.opcode.flow
         self.next_pc = self._word_address(i64(self.handler.words))
-        if variant.opcode.flow is Flow.CALL:
+        if flow is Flow.CALL:
             after = self._call()
-        elif variant.opcode.flow is Flow.RETURN:
+        elif flow is Flow.RETURN:
             after = self._return()
         else:
-            self.compute(variant)
+            self.compute(self.handler.variants)
             sp = self._operand(self.height)
             after = self.registers._replace(pc=self.next_pc, sp=sp)
         self.dispatch.next(self.b, after, self.context, self.heap)
@@ -122,14 +148,14 @@ class HandlerEmitter(Emitter):
     # Operands
 
     def _operand(self, height):
-        return self.b.gep(self.registers.sp, [i64(height)], inbounds=True)
+        return self.word(self.registers.sp, self.values.words * height)
 
-    def pop(self, type_):
+    def pop(self):
         self.height -= 1
-        return from_word(self.b, self.load(self._operand(self.height), "frame"), type_)
+        return self.values.load(self, self._operand(self.height), "frame")
 
-    def push(self, value):
-        self.store(to_word(self.b, value), self._operand(self.height), "frame")
+    def push(self, kept):
+        self.values.store(self, kept, self._operand(self.height), "frame")
         self.height += 1
 
     # Linkage
@@ -142,36 +168,49 @@ class HandlerEmitter(Emitter):
             self._stop(self.refusal())
         self.store(b.ptrtoint(self.next_pc, I64), rp, "record")
         self.store(b.ptrtoint(fp, I64), b.gep(rp, [i64(1)], inbounds=True), "record")
-        target, args, cleared = self._word(1), self._word(2), self._word(3)
-        clear, done = b.append_basic_block("clear"), b.append_basic_block("done")
-        here = b.block
-        top = b.gep(sp, [cleared], inbounds=True)
-        b.cbranch(b.icmp_unsigned("!=", sp, top), clear, done)
-        b.position_at_end(clear)
-        slot = b.phi(WORDS)
-        slot.add_incoming(sp, here)
-        self.store(i64(0), slot, "frame")
-        following = b.gep(slot, [i64(1)], inbounds=True)
-        slot.add_incoming(following, clear)
-        b.cbranch(b.icmp_unsigned("!=", following, top), clear, done)
-        b.position_at_end(done)
+        callee, args, fresh = self._word(1), self._word(2), self._word(3)
+        target = self._callee(callee)
+        top = b.gep(sp, [fresh], inbounds=True)
+        self._start_locals(target, sp, top)
         return Registers(
-            pc=self._word_address(target),
+            pc=target,
             sp=top,
             fp=b.gep(sp, [b.neg(args)], inbounds=True),
             rp=b.gep(rp, [i64(FRAME_RECORD_WORDS)], inbounds=True),
         )
 
+    def _callee(self, operand):
+        if self.late:
+            return self.b.gep(self.pointer("code"), [self._look_up(operand)], inbounds=True)
+        return self._word_address(operand)
+
+    def _start_locals(self, target, first, end):
+        """With zeros; or, where values have types, with what stands before the callee's code."""
+        b = self.b
+        if not self.values.typed:
+            with self.each_word(first, end) as slot:
+                self.store(i64(0), slot, "frame")
+            return
+        distance = b.sub(b.ptrtoint(target, I64), b.ptrtoint(end, I64))
+        with self.each_word(first, end, self.values.words) as slot:
+            place = b.inttoptr(b.add(b.ptrtoint(slot, I64), distance), WORDS)
+            self.values.store(self, self._constant(place), slot, "frame")
+
     def _return(self):
         b = self.b
         _, _, fp, rp = self.registers
+        result = self.pop() if self.handler.has_value else None
+        if self.values.counted:
+            end = b.gep(fp, [self._word(1)], inbounds=True)
+            with self.each_word(fp, end) as slot:
+                self.values.release(self, self.values.load(self, slot, "frame"))
         sp = fp
-        if self.handler.has_value:
-            self.store(self.pop(None), fp, "frame")
-            sp = b.gep(fp, [i64(1)], inbounds=True)
-        record = b.gep(rp, [i64(-FRAME_RECORD_WORDS)], inbounds=True)
+        if result is not None:
+            self.values.store(self, result, fp, "frame")
+            sp = self.word(fp, self.values.words)
+        record = self.word(rp, -FRAME_RECORD_WORDS)
         return_pc = self.load(record, "record")
-        caller = self.load(b.gep(record, [i64(1)], inbounds=True), "record")
+        caller = self.load(self.word(record, 1), "record")
         return Registers(b.inttoptr(return_pc, WORDS), sp, b.inttoptr(caller, WORDS), record)
 
     # What semantics functions ask for
@@ -183,25 +222,35 @@ class HandlerEmitter(Emitter):
         return self.load(self._word_address(i64(index)), "code")
 
     def literal(self):
-        return self._word(1)
+        return self._constant(self._word_address(i64(1)))
+
+    def _constant(self, place):
+        """The constant at this place in the code, as it is kept."""
+        if not self.values.counted:
+            return self.values.load(self, place, "code")
+        cell = self.b.gep(place, [self.load(place, "code")], inbounds=True)
+        self.values.retain(self, cell)
+        return cell
+
+    def array_tag(self):
+        return self._word(1) if self.values.typed else None
 
     def _local(self):
         return self.b.gep(self.registers.fp, [self._word(1)], inbounds=True)
 
-    def get_local(self):
-        return self.load(self._local(), "frame")
+    def read_local(self):
+        return self.values.load(self, self._local(), "frame")
 
-    def set_local(self, value):
-        self.store(value, self._local(), "frame")
+    def write_local(self, kept):
+        self.values.store(self, kept, self._local(), "frame")
 
-    def _global(self):
-        return self.b.gep(self.pointer("globals"), [self._word(1)], inbounds=True)
+    def global_address(self):
+        operand = self._word(1)
+        place = self._look_up(operand) if self.late else operand
+        return self.b.gep(self.pointer("globals"), [place], inbounds=True)
 
-    def get_global(self):
-        return self.load(self._global(), "global")
-
-    def set_global(self, value):
-        self.store(value, self._global(), "global")
+    def _look_up(self, name):
+        return look_up(self, Table(self.pointer("names"), self.get("last_name")), name)
 
     def jump(self):
         self._count_back_edge()
@@ -230,16 +279,16 @@ class HandlerEmitter(Emitter):
 
     # Traps
 
-    def trap_block(self, trap):
+    def stop_block(self, code):
         if self._raise is None:
             block = self.b.append_basic_block("raise")
             here, self.b = self.b, ir.IRBuilder(block)
-            code = self.b.phi(I64)
-            self._stop(code)
+            reason = self.b.phi(I64)
+            self._stop(reason)
             self.b = here
-            self._raise = block, code
-        block, code = self._raise
-        code.add_incoming(i64(trap.code), self.b.block)
+            self._raise = block, reason
+        block, reason = self._raise
+        reason.add_incoming(i64(code), self.b.block)
         return block
 
     def _stop(self, code):

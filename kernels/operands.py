@@ -7,13 +7,13 @@ the engines `inlined` and `template`.
 
 from llvmlite import ir
 
-from vmlab.kernels.entry import field, get, pointer
 from vmlab.kernels.values import I1, VOID, WORDS, from_word, i64, llvm_type, to_word
 
 
 class Ssa:
     """Operands are LLVM values, passed as arguments and results. Locals, and operands that live
-    from one basic block to another, are stack slots that LLVM turns into SSA values (mem2reg)."""
+    from one basic block to another, are stack slots that LLVM turns into SSA values (mem2reg).
+    Values are raw: LLVM would see through any other representation and drop it."""
 
     self_inlining = True
 
@@ -32,18 +32,19 @@ class Ssa:
         return ir.LiteralStructType([*result, I1]), [llvm_type(p.type) for p in function.params]
 
     @classmethod
-    def run_main(cls, b, context, main, function):
+    def run_main(cls, m, main, function, values):
         """Call `main` with the arguments in the context; its result goes there too."""
-        words = pointer(b, context, "args")
+        b = m.b
+        words = m.pointer("args")
         args = []
         for index, param in enumerate(function.params):
             word = b.load(b.gep(words, [i64(index)]))
             args.append(from_word(b, word, param.type))
-        reply = b.call(main, [context, i64(1), *args], cconv="fastcc")
+        reply = b.call(main, [m.context, i64(1), *args], cconv="fastcc")
         if function.result:
-            b.store(to_word(b, b.extract_value(reply, 0)), field(b, context, "result"))
+            m.put("result", to_word(b, b.extract_value(reply, 0)))
         trapped = b.extract_value(reply, len(reply.type.elements) - 1)
-        return b.select(trapped, get(b, context, "trap"), i64(0))
+        return b.select(trapped, m.get("trap"), i64(0))
 
     def begin(self, args) -> None:
         b = self.body.b
@@ -67,7 +68,7 @@ class Ssa:
             self.crossing[key] = self.body.alloca(type_, f"operand.{height}")
         return self.crossing[key]
 
-    def pop(self, _type):
+    def pop(self):
         if self.values:
             return self.values.pop()
         type_, self.found = self.found.type, self.found.below
@@ -75,17 +76,6 @@ class Ssa:
 
     def push(self, value) -> None:
         self.values.append(value)
-
-    def literal(self, value):
-        if isinstance(value, float):
-            return ir.Constant(llvm_type("float"), value)
-        return i64(value)
-
-    def from_word(self, word, type_):
-        return from_word(self.body.b, word, type_)
-
-    def to_word(self, value):
-        return to_word(self.body.b, value)
 
     def get_local(self, index):
         return self.body.b.load(self.slots[index])
@@ -99,7 +89,7 @@ class Ssa:
     # Calls
 
     def pop_args(self, count):
-        return [self.pop(None) for _ in range(count)][::-1]
+        return [self.pop() for _ in range(count)][::-1]
 
     def call(self, callee, depth, args):
         """Call; the trap flag, and the result if it is a value."""
@@ -136,26 +126,31 @@ class Memory:
         return I1, [WORDS]
 
     @classmethod
-    def run_main(cls, b, context, main, function):
-        args, frame = pointer(b, context, "args"), pointer(b, context, "stack")
-        for index in range(len(function.params)):
+    def run_main(cls, m, main, function, values):
+        b = m.b
+        args, frame = m.pointer("args"), m.pointer("stack")
+        for index in range(values.words * len(function.params)):
             b.store(b.load(b.gep(args, [i64(index)])), b.gep(frame, [i64(index)]))
-        trapped = b.call(main, [context, i64(1), frame], cconv="fastcc")
-        if function.result:
-            b.store(b.load(frame), field(b, context, "result"))
-        return b.select(trapped, get(b, context, "trap"), i64(0))
+        trapped = b.call(main, [m.context, i64(1), frame], cconv="fastcc")
+        with b.if_then(b.not_(trapped)):
+            if function.result:
+                values.take_result(m, frame)
+            values.end_run(m)
+        return b.select(trapped, m.get("trap"), i64(0))
 
     def begin(self, args) -> None:
         [self.frame] = args
-        function = self.body.function
+        function, values = self.body.function, self.body.values
         for index in range(len(function.params), len(function.slots)):
-            self.body.store(i64(0), self._word(index), "frame")
+            zero = self.body.constant(function.slots[index].type, 0)
+            values.retain(self.body, zero)
+            values.store(self.body, zero, self._slot(index), "frame")
 
-    def _word(self, index):
-        return self.body.b.gep(self.frame, [i64(index)], inbounds=True)
+    def _slot(self, index):
+        return self.body.word(self.frame, self.body.values.words * index)
 
     def _operand(self, height):
-        return self._word(len(self.body.function.slots) + height)
+        return self._slot(len(self.body.function.slots) + height)
 
     def enter_block(self, stack) -> None:
         self.height = stack.depth
@@ -163,29 +158,19 @@ class Memory:
     def leave_block(self) -> None:
         pass
 
-    def pop(self, type_):
+    def pop(self):
         self.height -= 1
-        word = self.body.load(self._operand(self.height), "frame")
-        return from_word(self.body.b, word, type_)
+        return self.body.values.load(self.body, self._operand(self.height), "frame")
 
-    def push(self, value) -> None:
-        self.body.store(to_word(self.body.b, value), self._operand(self.height), "frame")
+    def push(self, kept) -> None:
+        self.body.values.store(self.body, kept, self._operand(self.height), "frame")
         self.height += 1
 
-    def literal(self, value):
-        return to_word(self.body.b, Ssa.literal(self, value))
-
-    def from_word(self, word, _type):
-        return word  # what stands in a slot is a word already
-
-    def to_word(self, value):
-        return value
-
     def get_local(self, index):
-        return self.body.load(self._word(index), "frame")
+        return self.body.values.load(self.body, self._slot(index), "frame")
 
-    def set_local(self, index, value) -> None:
-        self.body.store(value, self._word(index), "frame")
+    def set_local(self, index, kept) -> None:
+        self.body.values.store(self.body, kept, self._slot(index), "frame")
 
     def after_instruction(self) -> None:
         """An empty assembler line that may touch any memory: without it LLVM would forward stores
@@ -203,7 +188,6 @@ class Memory:
         self.height += 1  # the callee has put it there
 
     def finish(self, trapped: int, value=None):
-        b = self.body.b
         if value is not None:
-            self.body.store(to_word(b, value), self._word(0), "frame")
-        b.ret(ir.Constant(I1, trapped))
+            self.body.values.store(self.body, value, self._slot(0), "frame")
+        self.body.b.ret(ir.Constant(I1, trapped))

@@ -12,15 +12,18 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from vmlab.isa import Flow, Operand, Trap
-from vmlab.kernels.callgraph import CallGraph, stack_words
+from vmlab.isa import Flow, Operand, Trap, Type
+from vmlab.kernels.callgraph import CallGraph, stack_slots
 from vmlab.kernels.context import MACHINE_STACK
 from vmlab.kernels.emitter import Emitter
+from vmlab.kernels.encoding import bits
 from vmlab.kernels.entry import emit_enter, emit_run, stack_pointer
 from vmlab.kernels.executable import CompiledExecutable, Needs
+from vmlab.kernels.machine import Machine
+from vmlab.kernels.names import ENTRY_WORDS, Table, function_name, hash_table, intern, look_up
 from vmlab.kernels.native import Effort, compile_ir
-from vmlab.kernels.operands import Memory, Ssa
-from vmlab.kernels.values import I64, WORDS, i64, llvm_type
+from vmlab.kernels.operands import Memory
+from vmlab.kernels.values import I64, IMMORTAL, TAG, WORDS, i64, llvm_type
 from vmlab.outcome import Place
 
 # VM instructions from which on compile time counts more than the last percent of speed.
@@ -50,25 +53,21 @@ FRAME_BYTES = 256
 FRAME_BYTES_EACH = 16
 
 
-def inlined(program, counting):
-    return StraightExecutable("inlined", program, Ssa, counting)
-
-
-def template(program, counting):
-    return StraightExecutable("template", program, Memory, counting)
-
-
 class StraightExecutable(CompiledExecutable):
-    def __init__(self, engine, program, storage, counting):
+    """`engine` names the composition of the next three."""
+
+    def __init__(self, engine, storage, values, late, program, counting):
         graph = CallGraph.of(program)
 
         def make_ir():
-            return str(ProgramEmitter(engine, program, graph, storage, counting).module)
+            emitter = ProgramEmitter(engine, storage, values, late, program, graph, counting)
+            return str(emitter.module)
 
         size = sum(len(function.code) for function in program.functions)
         timed = Effort.LARGE if size > LARGE_PROGRAM else Effort.FULL
         effort = Effort.QUICK if counting else timed
-        super().__init__(program, counting, compile_ir(make_ir, "enter", effort), make_ir, effort)
+        unit = compile_ir(make_ir, "enter", effort)
+        super().__init__(program, counting, unit, make_ir, effort, values)
         self._graph = graph
         self._storage = storage
         self._machine_stack = machine_stack_bytes(program)
@@ -76,7 +75,7 @@ class StraightExecutable(CompiledExecutable):
     def needs(self, max_depth):
         stack = 0
         if self._storage is Memory:
-            stack = stack_words(self.program, self._graph, max_depth)
+            stack = stack_slots(self.program, self._graph, max_depth)
         return Needs(stack, trace=max_depth, machine_stack=self._machine_stack)
 
     def call_chain(self):
@@ -104,16 +103,20 @@ def machine_stack_bytes(program) -> int:
 class ProgramEmitter:
     """Emits a module for a whole program. `module` is the result."""
 
-    def __init__(self, engine, program, graph, storage, counting):
+    def __init__(self, engine, storage, values, late, program, graph, counting):
         self.program = program
         self.graph = graph
         self.storage = storage
+        self.values = values
         self.counting = counting
         self.module = ir.Module(engine)
         indices = range(len(program.functions))
         self.loops = self._loops()
         self.levels = [self._self_inlining_levels(index) for index in indices]
         self.functions = [self._declare(index, "") for index in indices]
+        self.names = intern(program) if late else None
+        self.table = self._table() if late else None
+        self._cells = {}
         for index in indices:
             self._emit(index)
         emit_run(self.module, self._emit_main)
@@ -184,8 +187,40 @@ class ProgramEmitter:
         FunctionEmitter(self, index, self.functions[index], levels).emit_function(exact)
 
     def _emit_main(self, b, context):
-        main = self.program.main_index
-        return self.storage.run_main(b, context, self.functions[main], self.program.functions[main])
+        main, machine = self.program.main_index, Machine(b, context)
+        self.values.begin_run(machine)
+        function = self.program.functions[main]
+        return self.storage.run_main(machine, self.functions[main], function, self.values)
+
+    def _table(self):
+        """The table of names: a global means its place among the globals' words, a function the
+        address of its code."""
+        meanings = {
+            self.names[variable.name]: i64(self.values.words * index)
+            for index, variable in enumerate(self.program.globals)
+        } | {
+            self.names[function_name(function)]: declared.ptrtoint(I64)
+            for function, declared in zip(self.program.functions, self.functions, strict=True)
+        }
+        words = [
+            word for name, meaning in hash_table(meanings, i64(0)) for word in (i64(name), meaning)
+        ]
+        # Not internal, so that LLVM cannot know what stands in it, and look the names up itself.
+        table = self._words("names", words)
+        return Table(table, i64(len(words) // ENTRY_WORDS - 1))
+
+    def cell(self, tag, word):
+        """The cell of a constant."""
+        if (tag, word) not in self._cells:
+            words = i64(IMMORTAL), i64(tag), i64(word)
+            self._cells[tag, word] = self._words(f"constant.{len(self._cells)}", words)
+        return self._cells[tag, word]
+
+    def _words(self, name, words):
+        type_ = ir.ArrayType(I64, len(words))
+        variable = ir.GlobalVariable(self.module, type_, name)
+        variable.initializer = ir.Constant(type_, words)
+        return variable.bitcast(WORDS)
 
 
 @dataclass(frozen=True)
@@ -244,9 +279,9 @@ class FunctionEmitter(Emitter):
         if parent is None:
             b = ir.IRBuilder(llvm_function.append_basic_block("entry"))
             context, self.depth, *self.args = llvm_function.args
-            super().__init__(b, context, None)
+            super().__init__(b, context, None, unit.values)
         else:
-            super().__init__(parent.b, parent.context, parent.heap)
+            super().__init__(parent.b, parent.context, parent.heap, unit.values)
             self.depth = parent.inner_depth()
             self.call_site = parent.site
 
@@ -380,7 +415,7 @@ class FunctionEmitter(Emitter):
         fuel = self.get("fuel")
         with self.unlikely(b.icmp_signed("<", fuel, i64(end - at))):
             self.put("fuel", i64(0))
-            b.branch(self.trap_block(Trap.OUT_OF_FUEL, b.add(i64(self.site), fuel)))
+            b.branch(self.stop_block(Trap.OUT_OF_FUEL.code, b.add(i64(self.site), fuel)))
         self.put("fuel", b.sub(fuel, i64(end - at)))
         return end
 
@@ -393,15 +428,23 @@ class FunctionEmitter(Emitter):
         elif flow is Flow.RETURN:
             self._return()
         else:
-            self.compute(variant)
+            self.compute(instruction.opcode.variants if self.values.checked else (variant,))
         if not self.b.block.is_terminated:
             self.storage.after_instruction()
 
-    def pop(self, type_):
-        return self.storage.pop(type_)
+    def pop(self):
+        return self.storage.pop()
 
-    def push(self, value):
-        self.storage.push(value)
+    def push(self, kept):
+        self.storage.push(kept)
+
+    @property
+    def height(self):
+        return self.storage.height
+
+    @height.setter
+    def height(self, height):
+        self.storage.height = height
 
     def _call(self, target):
         storage = self.storage
@@ -412,13 +455,16 @@ class FunctionEmitter(Emitter):
             inner = FunctionEmitter(self.unit, target, self.llvm_function, self.levels - 1, self)
             result = inner.emit_inline(args)
         else:
-            trapped, result = storage.call(self.unit.functions[target], self.inner_depth(), args)
+            trapped, result = storage.call(self._callee(target), self.inner_depth(), args)
             self.leave_if(trapped, self._unwind_block(i64(self.site)))
         if callee.result:
             storage.push_result(result)
 
     def _return(self):
-        value = self.storage.pop(self.function.result) if self.function.result else None
+        value = self.storage.pop() if self.function.result else None
+        if self.values.counted:
+            for index in range(len(self.function.slots)):
+                self.values.release(self, self.storage.get_local(index))
         if self.parent is None:
             self.storage.finish(0, value)
         else:
@@ -432,24 +478,42 @@ class FunctionEmitter(Emitter):
         return self.function.code[self.at].operand
 
     def literal(self):
-        return self.storage.literal(self._operand())
+        value = self._operand()
+        kept = self.constant(Type.FLOAT if isinstance(value, float) else Type.INT, value)
+        self.values.retain(self, kept)
+        return kept
 
-    def get_local(self):
+    def constant(self, type_, value):
+        """A constant of this type, as it is kept."""
+        if self.values.counted:
+            return self.unit.cell(TAG[type_], bits(value))
+        return self.values.wrap(self, ir.Constant(llvm_type(type_), value), type_)
+
+    def array_tag(self):
+        return i64(TAG[self._operand().array])
+
+    def read_local(self):
         return self.storage.get_local(self._operand())
 
-    def set_local(self, value):
-        self.storage.set_local(self._operand(), value)
+    def write_local(self, kept):
+        self.storage.set_local(self._operand(), kept)
 
-    def _global(self):
+    def global_address(self):
         words = self.pointer("globals")
-        return self.b.gep(words, [i64(self._operand())], inbounds=True)
+        if self.unit.table is None:
+            return self.word(words, self.values.words * self._operand())
+        name = self.unit.program.globals[self._operand()].name
+        return self.b.gep(words, [self._look_up(name)], inbounds=True)
 
-    def get_global(self):
-        variable = self.unit.program.globals[self._operand()]
-        return self.storage.from_word(self.load(self._global(), "global"), variable.type)
+    def _callee(self, target):
+        declared = self.unit.functions[target]
+        if self.unit.table is None:
+            return declared
+        address = self._look_up(function_name(self.unit.program.functions[target]))
+        return self.b.inttoptr(address, declared.type)
 
-    def set_global(self, value):
-        self.store(self.storage.to_word(value), self._global(), "global")
+    def _look_up(self, name):
+        return look_up(self, self.unit.table, i64(self.unit.names[name]))
 
     def jump(self):
         self._before_jump(None)
@@ -473,16 +537,16 @@ class FunctionEmitter(Emitter):
 
     # Traps
 
-    def trap_block(self, trap, site=None):
+    def stop_block(self, code, site=None):
         if self._raise is None:
             block = self.b.append_basic_block("raise")
             with self._emitting_in(block) as b:
-                code, place = b.phi(I64), b.phi(I64)
-                self.put("trap", code)
+                reason, place = b.phi(I64), b.phi(I64)
+                self.put("trap", reason)
                 b.branch(self._unwind_block(place))
-            self._raise = block, code, place
-        block, code, place = self._raise
-        code.add_incoming(i64(trap.code), self.b.block)
+            self._raise = block, reason, place
+        block, reason, place = self._raise
+        reason.add_incoming(i64(code), self.b.block)
         place.add_incoming(i64(self.site) if site is None else site, self.b.block)
         return block
 

@@ -22,7 +22,7 @@ from vmlab.isa import Trap
 from vmlab.kernels import native
 from vmlab.kernels.callgraph import CallGraph
 from vmlab.kernels.context import FRAME_RECORD_WORDS, INDEX
-from vmlab.kernels.encoding import OPCODE, encode, interpreter_needs
+from vmlab.kernels.encoding import PLAIN, encode, interpreter_needs
 from vmlab.kernels.executable import NativeExecutable
 
 _IDENTIFIER = str.maketrans({".": "_", "[": "", "]": "s"})
@@ -32,7 +32,7 @@ def _enum(numbers):
     return IntEnum("_", {name.translate(_IDENTIFIER): number for name, number in numbers.items()})
 
 
-OP = _enum(OPCODE)
+OP = _enum(PLAIN.codes)
 TRAP = _enum({trap.name: trap.code for trap in Trap})
 FIELD = _enum(INDEX)
 
@@ -571,8 +571,8 @@ class TextbookExecutable(NativeExecutable):
         return self._compiled.enter(
             self._fields,
             runs,
-            _ints(state.args),
-            _ints(state.globals_initial),
+            _ints(state.args.region),
+            _ints(state.globals_initial.region),
             self._code,
             _ints(state.stack),
             _floats(state.stack),

@@ -72,34 +72,40 @@ class Engine:
     name    as on the command line
     adds    the mechanism it adds to the engine that `beside` names
     beside  the engine it differs from by that mechanism; None for the first
-    make    "module:function", called with (program, counting) to build an `Executable`
+    make    "module:function", called with (program, counting, *parts) to build an `Executable`
+    parts   what a composed engine is composed of: its base, and what is added to that
     """
 
     name: str
     adds: str
     beside: str | None
     make: str
+    parts: tuple[str, ...] = ()
 
     def build(self, program: Program, *, counting: bool) -> Executable:
         """Make the program executable. Raises `EngineUnavailable`."""
         module, function = self.make.split(":")
-        maker: Callable[[Program, bool], Executable] = getattr(
-            importlib.import_module(module), function
-        )
-        return maker(program, counting)
+        maker: Callable[..., Executable] = getattr(importlib.import_module(module), function)
+        return maker(program, counting, *self.parts)
+
+
+def _composed(name: str, adds: str, beside: str | None, *parts: str) -> Engine:
+    return Engine(name, adds, beside, "vmlab.kernels.compose:compose", parts)
 
 
 ENGINES: dict[str, Engine] = {
     engine.name: engine
     for engine in (
-        Engine("inlined", "nothing: one compiled unit, values in SSA", None,
-               "vmlab.kernels.straight:inlined"),
-        Engine("template", "the operand stack in memory", "inlined",
-               "vmlab.kernels.straight:template"),
-        Engine("threaded", "dispatch, a jump in every handler", "template",
-               "vmlab.kernels.interpreter:threaded"),
-        Engine("switch", "dispatch through one shared jump", "threaded",
-               "vmlab.kernels.interpreter:switch"),
+        _composed("inlined", "nothing: one compiled unit, values in SSA", None, "inlined"),
+        _composed("template", "the operand stack in memory", "inlined", "template"),
+        _composed("threaded", "dispatch, a jump in every handler", "template", "threaded"),
+        _composed("switch", "dispatch through one shared jump", "threaded", "switch"),
+        _composed("tagged", "a type tag beside every value, checked", "switch",
+                  "switch", "tagged"),
+        _composed("boxed", "values in heap cells, references counted", "tagged",
+                  "switch", "boxed"),
+        _composed("late", "names looked up by hash at every access", "boxed",
+                  "switch", "boxed", "late"),
         Engine("textbook", "control: plain Numba, written by hand", "switch",
                "vmlab.kernels.textbook:textbook"),
         Engine("reference", "oracle: plain Python, for reading", None,
@@ -107,17 +113,46 @@ ENGINES: dict[str, Engine] = {
     )
 }  # fmt: skip
 
+# What can be added to a base, apart from the ladder: a way to represent values, and late names.
+BASES = ("inlined", "template", "threaded", "switch")
+REPRESENTATIONS = {
+    "tagged": "a type tag beside every value, checked",
+    "boxed": "values in heap cells with tags checked, references counted",
+    "cells": "values in heap cells, references counted, types not checked",
+}
+LATE = {"late": "names looked up by hash at every access"}
+
 # What `compare` times unless told otherwise: the reference is for checking, not for timing.
 COMPARED = tuple(name for name in ENGINES if name != "reference")
 
 
 def find(name: str) -> Engine:
-    """The engine of this name. Raises ValueError, with a message for the user."""
-    if name not in ENGINES:
-        meant = closest(name, ENGINES)
-        hint = f"; did you mean '{meant}'?" if meant else ""
-        raise ValueError(f"no engine is called '{name}'{hint} (there are: {', '.join(ENGINES)})")
-    return ENGINES[name]
+    """The engine of this name: one of `ENGINES`, or a composition such as `template+boxed+late`.
+    Raises ValueError, with a message for the user."""
+    if name in ENGINES:
+        return ENGINES[name]
+    base, *parts = name.split("+")
+    if parts and base in BASES:
+        return _composition(name, base, parts)
+    meant = closest(name, ENGINES)
+    hint = f"; did you mean '{meant}'?" if meant else ""
+    raise ValueError(f"no engine is called '{name}'{hint} (there are: {', '.join(ENGINES)})")
+
+
+def _composition(name: str, base: str, parts: list[str]) -> Engine:
+    added = REPRESENTATIONS | LATE
+    for part in parts:
+        if part not in added:
+            raise ValueError(
+                f"'{name}': '{part}' cannot be added to an engine (there are: {', '.join(added)})"
+            )
+    representations = [part for part in parts if part in REPRESENTATIONS]
+    if len(representations) > 1 or len(set(parts)) < len(parts):
+        raise ValueError(
+            f"'{name}': an engine has one of {', '.join(REPRESENTATIONS)}, and 'late' once"
+        )
+    adds = "; ".join(added[part] for part in parts)
+    return _composed(name, adds, base, base, *sorted(parts, key=list(added).index))
 
 
 def run(

@@ -10,7 +10,7 @@ import pytest
 from vmlab import corpus
 from vmlab.assembler import assemble
 from vmlab.engines import ENGINES
-from vmlab.kernels.encoding import HALT, HANDLERS
+from vmlab.kernels.encoding import HALT, PLAIN
 from vmlab.machinecode import count_indirect_jumps
 
 pytestmark = pytest.mark.skipif(
@@ -51,10 +51,10 @@ def test_switch_has_one_indirect_jump(counting: bool) -> None:
 @pytest.mark.parametrize("counting", [False, True])
 def test_threaded_has_one_indirect_jump_in_every_handler(counting: bool) -> None:
     code = code_of("threaded", corpus.source("sum"), counting)
-    for name in HANDLERS:
+    for name in PLAIN.handlers:
         jumps = [line for line in body(code, f"op.{name}") if re.match(r"jmpq?\s+\*", line)]
         assert len(jumps) == (0 if name == HALT else 1), name
-    assert count_indirect_jumps(code, "x86_64") == len(HANDLERS) - 1
+    assert count_indirect_jumps(code, "x86_64") == len(PLAIN.handlers) - 1
 
 
 @pytest.mark.parametrize("engine", STRAIGHT)

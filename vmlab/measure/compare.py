@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import vmlab
 from vmlab.comparison import DEFAULT_ROUNDS, QUICK_ROUNDS, Built, Comparison, ProgramText
-from vmlab.engines import COMPARED, ENGINES, EngineUnavailable, Executable, find
+from vmlab.engines import COMPARED, EngineUnavailable, Executable, find
 from vmlab.machinecode import count_indirect_jumps
 from vmlab.measure.agreement import Pair, agree, contrast
 from vmlab.measure.clock import measure_clock
@@ -67,7 +67,7 @@ def compare(
             pairs[name] = _build(program, name)
             built[name] = _describe(name, pairs[name].timed)
         except EngineUnavailable as reason:
-            built[name] = Built(name, ENGINES[name].adds)
+            built[name] = Built(name, find(name).adds)
             unable[name] = str(reason)
 
     with Supervisor() as supervisor:
@@ -132,7 +132,7 @@ def _check_rounds(rounds: int, comparisons: int) -> None:
 
 
 def _build(program: Program, name: str) -> Pair:
-    engine = ENGINES[name]
+    engine = find(name)
     return Pair(engine.build(program, counting=True), engine.build(program, counting=False))
 
 
@@ -140,7 +140,7 @@ def _describe(name: str, executable: Executable) -> Built:
     assembly = executable.machine_code()
     return Built(
         name,
-        ENGINES[name].adds,
+        find(name).adds,
         compile_seconds=executable.compile_seconds,
         from_cache=executable.from_cache,
         indirect_jumps=count_indirect_jumps(assembly, platform.machine()) if assembly else None,

@@ -1,0 +1,32 @@
+"""Engines put together: a way of dispatch and of keeping operands, a representation of values, and
+a way of finding names."""
+
+from vmlab.engines import EngineUnavailable
+from vmlab.kernels.dispatch import Switch, Threaded
+from vmlab.kernels.interpreter import InterpreterExecutable
+from vmlab.kernels.operands import Memory, Ssa
+from vmlab.kernels.straight import StraightExecutable
+from vmlab.kernels.values import BOXED, CELLS, RAW, TAGGED
+
+BASES = {
+    "inlined": (StraightExecutable, Ssa),
+    "template": (StraightExecutable, Memory),
+    "threaded": (InterpreterExecutable, Threaded),
+    "switch": (InterpreterExecutable, Switch),
+}
+VALUES = {"tagged": TAGGED, "boxed": BOXED, "cells": CELLS}
+
+
+def compose(program, counting, base, *parts):
+    """The program on the engine that is `base` with these parts, the names in `VALUES` and `late`.
+    Raises `EngineUnavailable`."""
+    values = [VALUES[part] for part in parts if part in VALUES]
+    if base == "inlined" and parts:
+        raise EngineUnavailable(
+            "values in SSA have no slots to tag or box, and LLVM would look the names up itself:"
+            " what is added to 'inlined' is compiled away; add it to 'template'"
+        )
+    executable, mechanism = BASES[base]
+    name = "+".join((base, *parts))
+    chosen = values[0] if values else RAW
+    return executable(name, mechanism, chosen, "late" in parts, program, counting)
