@@ -12,7 +12,7 @@ from vmlab.isa import Trap, Variant
 from vmlab.kernels.context import TYPE_FAULT
 from vmlab.kernels.machine import Machine
 from vmlab.kernels.semantics import SEMANTICS
-from vmlab.kernels.values import F64, I1, I64, TAG, VOID, WORDS, i64, to_word
+from vmlab.kernels.values import F64, I1, I64, TAG, VOID, WORDS, i64, keep_apart, to_word
 from vmlab.stacks import LETTERS
 
 
@@ -53,18 +53,25 @@ class Emitter(Machine, ABC):
             self._check_types(variant.effect.pops, popped, other)
             self.height = height
             self._apply(variant, popped)
+            # LLVM would join the pushes of both types, and move ints through float registers.
+            keep_apart(self.b, variant.name)
             self.b.branch(done)
             self.b.position_at_end(other or done)
 
     def _check_types(self, types, popped, other):
         """Go to `other` from the first operand that is of another type; end the run if there is no
         other."""
-        for type_, kept in zip(types, popped, strict=True):
+        for number, (type_, kept) in enumerate(zip(types, popped, strict=True)):
             if type_ in TAG:
                 wrong = self.b.icmp_unsigned("!=", self.values.tag(self, kept), i64(TAG[type_]))
-                passed = self.b.append_basic_block("passed")
-                self.b.cbranch(wrong, other or self.stop_block(TYPE_FAULT), passed)
-                self.b.position_at_end(passed)
+                if other is None:
+                    self.leave_if(wrong, self.stop_block(TYPE_FAULT))
+                else:
+                    passed = self.b.append_basic_block("passed")
+                    self.b.cbranch(wrong, other, passed)
+                    self.b.position_at_end(passed)
+                # LLVM would join the checks of two operands to one.
+                keep_apart(self.b, f"operand {number} is {type_}")
 
     def _apply(self, variant, popped):
         types = variant.effect.pops

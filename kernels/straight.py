@@ -48,9 +48,11 @@ INLINED_CHAIN = 8
 
 # The most bytes that frames take on the machine's stack, as seen in the machine code: so many a
 # function, and so many a VM instruction and word. Optimised code keeps what is alive, code that
-# is compiled quickly whatever lives from one basic block to another.
+# is compiled quickly whatever lives from one basic block to another. Where instructions check
+# types, count references or look names up, they are made of several blocks.
 FRAME_BYTES = 256
 FRAME_BYTES_EACH = 16
+FRAME_BYTES_EACH_OF_SEVERAL_BLOCKS = 64
 
 
 class StraightExecutable(CompiledExecutable):
@@ -70,7 +72,7 @@ class StraightExecutable(CompiledExecutable):
         super().__init__(program, counting, unit, make_ir, effort, values)
         self._graph = graph
         self._storage = storage
-        self._machine_stack = machine_stack_bytes(program)
+        self._machine_stack = machine_stack_bytes(program, several_blocks=values.typed or late)
 
     def needs(self, max_depth):
         stack = 0
@@ -90,14 +92,16 @@ class StraightExecutable(CompiledExecutable):
         return Place(function, site - first[function])
 
 
-def machine_stack_bytes(program) -> int:
+def machine_stack_bytes(program, several_blocks: bool) -> int:
     """The most that machine code takes of the machine's stack from one check of it to the next:
-    recursive functions and main check it, and all others can be active in between, once each."""
+    recursive functions and main check it, and all others can be active in between, once each.
+    `several_blocks` says whether an instruction makes more than one basic block."""
     functions = program.functions
     words = sum(len(function.slots) for function in functions)
     words += sum(stack_map.max_depth for stack_map in program.stack_maps)
     instructions = sum(len(function.code) for function in functions)
-    return FRAME_BYTES * len(functions) + FRAME_BYTES_EACH * (words + instructions)
+    each = FRAME_BYTES_EACH_OF_SEVERAL_BLOCKS if several_blocks else FRAME_BYTES_EACH
+    return FRAME_BYTES * len(functions) + each * (words + instructions)
 
 
 class ProgramEmitter:

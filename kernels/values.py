@@ -26,7 +26,8 @@ F64 = ir.DoubleType()
 VOID = ir.VoidType()
 WORDS = I64.as_pointer()
 
-TAG: dict[str, int] = {type_: tag for tag, type_ in enumerate(Type)}
+# No tag is 0, so that memory that nobody has written holds no value.
+TAG: dict[str, int] = {type_: tag for tag, type_ in enumerate(Type, 1)}
 
 # The words of a cell. In a free one the next free cell's address stands in place of the value.
 COUNT, CELL_TAG, VALUE = range(3)

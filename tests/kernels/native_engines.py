@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from vmlab.assembler import assemble
-from vmlab.engines import ENGINES, Executable
+from vmlab.engines import ENGINES, Executable, find
 from vmlab.outcome import Limits, Outcome
 from vmlab.program import Number, Program
 
@@ -32,7 +32,7 @@ def program(text: str) -> Program:
 
 @functools.cache
 def executable(text: str, engine: str, counting: bool) -> Executable:
-    return ENGINES[engine].build(program(text), counting=counting)
+    return find(engine).build(program(text), counting=counting)
 
 
 def run(

@@ -9,7 +9,7 @@ import pytest
 
 from vmlab import corpus
 from vmlab.assembler import assemble
-from vmlab.engines import ENGINES
+from vmlab.engines import find
 from vmlab.kernels.encoding import HALT, PLAIN
 from vmlab.machinecode import count_indirect_jumps
 
@@ -29,7 +29,7 @@ PROGRAMS = ("fib", "sieve", "matmul", "nbody", "quicksort", "queens", "hashtable
 
 
 def code_of(engine: str, text: str, counting: bool = False) -> str:
-    code = ENGINES[engine].build(assemble(text), counting=counting).machine_code()
+    code = find(engine).build(assemble(text), counting=counting).machine_code()
     assert code is not None
     return code
 
