@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from textwrap import indent
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +14,7 @@ from vmlab.cli.parameters import (
     argument_option,
     bad,
     limit_options,
+    open_output,
     open_program,
     parse_arguments,
     table_format,
@@ -96,6 +95,7 @@ def compare(
     from vmlab.engines import COMPARED
     from vmlab.fail_if import parse_condition
     from vmlab.measure.compare import compare as measure
+    from vmlab.report.text import remarks
 
     chosen = COMPARED if engines is None else [part.strip() for part in engines.split(",")]
     try:
@@ -103,7 +103,7 @@ def compare(
     except ValueError as error:
         raise bad("--fail-if", str(error)) from None
     with contextlib.ExitStack() as stack:
-        write = _opened(output, stack)
+        write = open_output(output, stack)
         with Status() as status, _explained():
             comparison = measure(
                 program,
@@ -116,7 +116,7 @@ def compare(
             )
         write(_report(comparison, as_json, layout))
     if output is not None or layout is not None:
-        click.echo(_remarks(comparison), err=True)
+        click.echo(remarks(comparison), err=True)
     for warning in comparison.warnings:
         click.echo(f"Warning: {warning}", err=True)
     if output is not None:
@@ -139,32 +139,12 @@ def _explained() -> Iterator[None]:
         raise exits.Stop(str(error), exits.INTERRUPTED) from None
 
 
-def _opened(output: str | None, stack: contextlib.ExitStack) -> Callable[[str], object]:
-    """What writes the report: to stdout, or to a file that stays as it was if the stack ends with
-    an exception."""
-    from vmlab.report.output import OutputFile
-
-    if output is None:
-        return functools.partial(click.echo, nl=False)
-    try:
-        return stack.enter_context(OutputFile(output)).write
-    except OSError as error:
-        raise bad("--output", f"cannot write '{output}': {error.strerror}") from None
-
-
 def _report(comparison: Comparison, as_json: bool, layout: str | None) -> str:
+    from vmlab.report import text
+
     if as_json:
         return comparison.to_json()
-    if layout is not None:
-        return comparison.table(layout) + "\n"
-    timed = comparison.rounds is not None
-    return "\n".join([*([comparison.table(), ""] if timed else []), _remarks(comparison), ""])
-
-
-def _remarks(comparison: Comparison) -> str:
-    """The verdict, and what one must know to read the table."""
-    notes = (indent(note, "      ").strip() for note in comparison.notes)
-    return "\n".join([comparison.verdict, *(f"Note: {note}" for note in notes)])
+    return text.report(comparison) if layout is None else comparison.table(layout) + "\n"
 
 
 def _exit_code(
