@@ -17,6 +17,7 @@ import click
 import vmlab
 from vmlab.cli import exits
 from vmlab.cli.compare import compare
+from vmlab.cli.docs import docs
 from vmlab.cli.doctor import doctor
 from vmlab.cli.listing import list_
 from vmlab.cli.running import run, test
@@ -91,7 +92,7 @@ def command_line() -> None:
     measure what each mechanism costs: `vmlab compare sieve`."""
 
 
-for _command in (compare, table, run, test, check, fmt, show, list_, doctor):
+for _command in (compare, table, docs, run, test, check, fmt, show, list_, doctor):
     command_line.add_command(_command)
 
 
