@@ -104,7 +104,7 @@ def compare(
         raise bad("--fail-if", str(error)) from None
     with contextlib.ExitStack() as stack:
         write = open_output(output, stack)
-        with Status() as status, _explained():
+        with Status() as status, explained():
             comparison = measure(
                 program,
                 chosen,
@@ -125,7 +125,7 @@ def compare(
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
+def explained() -> Iterator[None]:
     """Ends the command with a message where the comparison cannot be made."""
     from vmlab.engines import EngineUnavailable
 
