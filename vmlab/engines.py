@@ -107,6 +107,9 @@ ENGINES: dict[str, Engine] = {
     )
 }  # fmt: skip
 
+# The engines that add a mechanism each to the one before; the others stand beside the ladder.
+LADDER = ("inlined", "template", "threaded", "switch")
+
 # What `compare` times unless told otherwise: the reference is for checking, not for timing.
 COMPARED = tuple(name for name in ENGINES if name != "reference")
 

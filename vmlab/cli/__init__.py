@@ -20,6 +20,7 @@ from vmlab.cli.compare import compare
 from vmlab.cli.docs import docs
 from vmlab.cli.doctor import doctor
 from vmlab.cli.listing import list_
+from vmlab.cli.plot import plot
 from vmlab.cli.publish import publish
 from vmlab.cli.running import run, test
 from vmlab.cli.sources import check, fmt, show
@@ -93,7 +94,7 @@ def command_line() -> None:
     measure what each mechanism costs: `vmlab compare sieve`."""
 
 
-for _command in (compare, publish, table, docs, run, test, check, fmt, show, list_, doctor):
+for _command in (compare, publish, table, plot, docs, run, test, check, fmt, show, list_, doctor):
     command_line.add_command(_command)
 
 

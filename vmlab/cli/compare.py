@@ -20,6 +20,7 @@ from vmlab.cli.parameters import (
     table_format,
     whole_number,
 )
+from vmlab.cli.plot import TERMINAL, drawn, picture_file
 from vmlab.cli.status import Status
 
 if TYPE_CHECKING:
@@ -57,6 +58,12 @@ if TYPE_CHECKING:
     help="Write the report to this file; JSON if its name ends in .json.",
 )
 @click.option(
+    "--plot",
+    metavar="FILE",
+    type=picture_file,
+    help="Draw what each engine adds to this file: .svg, .png or .pdf; - draws in the terminal.",
+)
+@click.option(
     "--fail-if",
     "conditions",
     metavar="CONDITION",
@@ -75,6 +82,7 @@ def compare(
     as_json: bool,
     layout: str | None,
     output: str | None,
+    plot: str | None,
     conditions: Sequence[str],
     limits: Limits,
 ) -> None:
@@ -87,6 +95,10 @@ def compare(
     as_json = as_json or (output is not None and output.endswith(".json"))
     if as_json and layout is not None:
         raise click.UsageError("--format is about tables: leave it out for JSON")
+    if plot == TERMINAL and output is None and (as_json or layout is not None):
+        raise click.UsageError("a report for programs and --plot - cannot both go to stdout")
+    if plot is not None and plot == output:
+        raise click.UsageError("--output and --plot name the same file")
     program = open_program(name)
     if output is not None and Path(output).exists() and Path(output).samefile(program.source.path):
         raise bad("--output", f"'{output}' is the program itself")
@@ -102,19 +114,31 @@ def compare(
         checks = [parse_condition(condition, chosen) for condition in conditions]
     except ValueError as error:
         raise bad("--fail-if", str(error)) from None
-    with contextlib.ExitStack() as stack:
-        write = open_output(output, stack)
-        with Status() as status, explained():
-            comparison = measure(
-                program,
-                chosen,
-                arguments,
-                rounds=rounds,
-                quick=quick,
-                limits=limits,
-                progress=status,
-            )
-        write(_report(comparison, as_json, layout))
+    # Whatever happens to the picture, the report is written by then.
+    with contextlib.ExitStack() as picture:
+        draw = open_output(None if plot == TERMINAL else plot, picture, "--plot")
+        with contextlib.ExitStack() as report:
+            write = open_output(output, report)
+            with Status() as status, explained():
+                comparison = measure(
+                    program,
+                    chosen,
+                    arguments,
+                    rounds=rounds,
+                    quick=quick,
+                    limits=limits,
+                    progress=status,
+                )
+            write(_report(comparison, as_json, layout))
+        if plot is not None:
+            try:
+                content = drawn([comparison], plot)
+            except ValueError as error:
+                click.echo(f"Not drawn: {error}", err=True)
+            else:
+                if plot == TERMINAL and output is None:
+                    write("\n")
+                draw(content)
     if output is not None or layout is not None:
         click.echo(remarks(comparison), err=True)
     for warning in comparison.warnings:
