@@ -35,7 +35,7 @@ def test_one_result_in_the_terminal(plot, monkeypatch):
     assert (drawn.exit_code, drawn.stderr) == (0, "")
     title, below, empty, *bars = drawn.stdout.splitlines()
     assert title == "four.vm: main(n = 3), ns per VM instruction"
-    assert below.startswith("medians of 11 rounds, bounds of confidence 0.975 (sign test); ")
+    assert below.startswith("medians of 11 rounds, 97.50% bounds (sign test); ")
     assert empty == ""
     assert [bar.split()[0] for bar in bars] == ["inlined", "template", "switch"]
     assert {len(bar) for bar in bars} == {70}

@@ -253,6 +253,13 @@ def test_a_part_too_small_for_a_column_is_still_seen():
     assert len({len(row) for row in rows}) == 1
 
 
+def test_nothing_but_zeros_can_be_drawn():
+    zero = [Part("a", 0.0, 0.0, 0.0)]
+    assert bars.waterfall(zero, width=60, ascii_only=True).endswith("0 (0 to 0)")
+    assert bars.stacked([("x", zero)], width=60, ascii_only=True).startswith("x ")
+    assert nothing_is_cut_off(waterfall(zero, **WORDS))
+
+
 def test_a_part_as_text():
     assert bounded(Part("x", 0.5, -0.25, 12_345.6)) == "0.500 (-0.250 to 12,346)"
     assert bounded(Part("x", 0.5, 0.25, 0.75), signed=True) == "+0.500 (0.250 to 0.750)"

@@ -31,7 +31,7 @@ def waterfall(
         texts = [text.partition(" (")[0] for text in texts]
         columns = max(_LEAST_COLUMNS, _columns([part.label for part in parts], texts, width))
     least = min(0.0, *map(min, spans))
-    scale = columns / (max(map(max, spans)) - least)
+    scale = columns / ((max(map(max, spans)) - least) or 1.0)
     bars = [
         _bar((start - least) * scale, (stop - least) * scale, ascii_only) for start, stop in spans
     ]
@@ -48,7 +48,7 @@ def stacked(rows: Sequence[tuple[str, Sequence[Part]]], *, width: int, ascii_onl
     columns = max(_LEAST_COLUMNS, _columns(names, sums, width))
     left = max(-sum(min(part.value, 0.0) for part in parts) for _, parts in rows)
     right = max(sum(max(part.value, 0.0) for part in parts) for _, parts in rows)
-    scale = columns / (left + right)
+    scale = columns / ((left + right) or 1.0)
     zero = round(left * scale)
     bars = []
     for _, parts in rows:

@@ -58,14 +58,14 @@ def _titles(comparisons: Sequence[Comparison]) -> tuple[str, str]:
         if len(comparisons) == 1
         else "What each rung of the ladder adds"
     )
-    confidences = sorted({f"{c.confidence:.4g}" for c in comparisons})
     rounds = sorted({len(c.rounds.order) for c in comparisons if c.rounds is not None})
+    confidences = sorted({c.confidence for c in comparisons})
     cpus = sorted({str(c.machine["cpu"]) for c in comparisons})
     return title, (
-        f"medians of {_range(rounds)} rounds, bounds of confidence {_range(confidences)} (sign"
-        f" test); {', '.join(cpus)}"
+        f"medians of {_range(rounds, '')} rounds, {_range(confidences, '.2%')} bounds (sign test);"
+        f" {', '.join(cpus)}"
     )
 
 
-def _range(values: Sequence[object]) -> str:
-    return f"{values[0]}" if len(values) == 1 else f"{values[0]} to {values[-1]}"
+def _range(values: Sequence[float], form: str) -> str:
+    return " to ".join(f"{value:{form}}" for value in dict.fromkeys((values[0], values[-1])))
