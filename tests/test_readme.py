@@ -1,4 +1,4 @@
-"""What the README says of the instruction set is what the table says."""
+"""What the README says is what the instruction table and the published results say."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from vmlab.isa import OPCODES, Opcode, Trap
+from vmlab.report.document import refresh
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("opcode", OPCODES.values())
@@ -27,3 +29,12 @@ def test_every_instruction_has_its_row(opcode: Opcode) -> None:
 
 def test_every_trap_is_named() -> None:
     assert all(f"`{trap.value}`" in README for trap in Trap)
+
+
+@pytest.mark.parametrize("document", ["README.md", "results/tables.md"])
+def test_tables_are_those_of_the_published_results(document: str) -> None:
+    path = ROOT / document
+    refreshed = refresh(path.read_text(), path)
+    assert refreshed.blocks
+    stale = [block.marker for block in refreshed.blocks if block.old != block.new]
+    assert not stale, f"make them anew: vmlab docs update {document}"

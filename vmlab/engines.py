@@ -122,6 +122,9 @@ REPRESENTATIONS = {
 }
 LATE = {"late": "names looked up by hash at every access"}
 
+# The engines that add a mechanism each to the one before; the others stand beside the ladder.
+LADDER = (*BASES, "tagged", "boxed", "late")
+
 # What `compare` times unless told otherwise: the reference is for checking, not for timing.
 COMPARED = tuple(name for name in ENGINES if name != "reference")
 

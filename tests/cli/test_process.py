@@ -313,7 +313,8 @@ def test_help_imports_nothing_heavy():
         "    vmlab.cli.main()\n"
         "finally:\n"
         "    print([m for m in sys.modules if m.split('.')[0] in\n"
-        "        ('numba', 'llvmlite', 'numpy', 'tabulate') or m.startswith('vmlab.')],\n"
+        "        ('numba', 'llvmlite', 'numpy', 'tabulate', 'matplotlib')\n"
+        "        or m.startswith('vmlab.')],\n"
         "        file=sys.stderr)\n"
     )
     done = subprocess.run(
@@ -321,7 +322,15 @@ def test_help_imports_nothing_heavy():
     )
     loaded = done.stderr
     assert "vmlab.cli" in loaded
-    for name in ("numba", "llvmlite", "numpy", "tabulate", "vmlab.engines", "vmlab.isa"):
+    for name in (
+        "numba",
+        "llvmlite",
+        "numpy",
+        "tabulate",
+        "matplotlib",
+        "vmlab.engines",
+        "vmlab.isa",
+    ):
         assert f"'{name}" not in loaded
 
 

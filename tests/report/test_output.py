@@ -22,6 +22,24 @@ def test_the_text_is_there_at_the_end(tmp_path):
     assert names(tmp_path) == ["result.json"]
 
 
+def test_bytes_are_written_as_they_are(tmp_path):
+    with OutputFile(tmp_path / "picture") as file:
+        file.write(b"\x89PNG\r\n\xff")
+    assert (tmp_path / "picture").read_bytes() == b"\x89PNG\r\n\xff"
+
+
+def test_a_block_that_writes_nothing_leaves_the_old_file(tmp_path):
+    path = tmp_path / "result.json"
+    path.write_text("old")
+    with OutputFile(path):
+        pass
+    assert path.read_text() == "old"
+    with OutputFile(path) as file:
+        file.write("")
+    assert path.read_text() == ""
+    assert names(tmp_path) == ["result.json"]
+
+
 def test_a_failure_leaves_the_old_file_and_no_temporary_one(tmp_path):
     path = tmp_path / "result.json"
     path.write_text("old")

@@ -121,7 +121,13 @@ def test_the_schema_refuses_what_is_not_a_comparison(timed):
     [
         ("{", "this is not JSON"),
         ("[1]", "expected a result in the schema 'vmlab-compare/1', found None"),
-        ('{"schema": "vmlab-compare/2"}', "found 'vmlab-compare/2'"),
+        ('{"schema": "other/1"}', "found 'other/1'"),
+        (
+            '{"schema": "vmlab-compare/2", "vmlab": "3.4"}',
+            "is in the schema 'vmlab-compare/2', and vmlab 0.1.0 reads 'vmlab-compare/1': read it"
+            " with the version that wrote it (3.4)",
+        ),
+        ("[" * 100_000, "this is not JSON"),
         ('{"schema": "vmlab-compare/1"}', "does not follow the schema"),
         ('{"schema": "vmlab-compare/1", "agreement": 3, "rounds": null}', "does not follow"),
     ],
@@ -130,6 +136,37 @@ def test_other_json_is_refused(text, message):
     with pytest.raises(ValueError) as info:
         Comparison.from_json(text)
     assert message in str(info.value)
+
+
+def places(data):
+    """Every object or array in a JSON value, with each key of an object, or the first index."""
+    if isinstance(data, dict | list) and data:
+        for key in list(data) if isinstance(data, dict) else [0]:
+            yield data, key
+            yield from places(data[key])
+
+
+@pytest.mark.parametrize("wrong", [None, "x", -1, [], {"x": 1}])
+def test_a_damaged_result_is_refused_or_read_but_never_more(timed, wrong):
+    """Whatever is wrong with one value."""
+    data = json.loads(timed.to_json())
+    refused = 0
+    for holder, key in list(places(data)):
+        kept, holder[key] = holder[key], wrong
+        try:
+            Comparison.from_json(json.dumps(data))
+        except ValueError as error:
+            refused += 1
+            assert "schema" in str(error)
+        holder[key] = kept
+    assert refused > 20
+
+
+def test_samples_that_are_missing_are_noticed(timed):
+    data = json.loads(timed.to_json())
+    data["rounds"]["samples_nanoseconds"]["switch"].pop()
+    with pytest.raises(ValueError, match="this result is damaged"):
+        Comparison.from_json(json.dumps(data))
 
 
 # Tables

@@ -17,10 +17,14 @@ import click
 import vmlab
 from vmlab.cli import exits
 from vmlab.cli.compare import compare
+from vmlab.cli.docs import docs
 from vmlab.cli.doctor import doctor
 from vmlab.cli.listing import list_
+from vmlab.cli.plot import plot
+from vmlab.cli.publish import publish
 from vmlab.cli.running import run, test
 from vmlab.cli.sources import check, fmt, show
+from vmlab.cli.table import table
 
 
 class _CommandLine(click.Group):
@@ -79,9 +83,9 @@ def _failed(error: Exception) -> int:
     \b
     PROGRAM is the path of a .vm file, or a name that `vmlab list` shows.
     Exit codes: 0 done; 1 engines disagree, a --fail-if holds, an expect line fails, a
-    file is not formatted or an engine does not work; 2 usage; 65 the program is
-    invalid; 70 it trapped; 71 the system or vmlab itself failed; 130 interrupted by
-    Ctrl-C or --timeout.
+    file is not formatted, a table is out of date or an engine does not work; 2 usage;
+    65 a program, result or document is invalid; 70 the program trapped; 71 the system
+    or vmlab itself failed; 130 interrupted by Ctrl-C or --timeout.
     """,
 )
 @click.version_option(vmlab.__version__, message="%(prog)s %(version)s")
@@ -90,7 +94,7 @@ def command_line() -> None:
     measure what each mechanism costs: `vmlab compare sieve`."""
 
 
-for _command in (compare, run, test, check, fmt, show, list_, doctor):
+for _command in (compare, publish, table, plot, docs, run, test, check, fmt, show, list_, doctor):
     command_line.add_command(_command)
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from textwrap import indent
 from typing import TYPE_CHECKING
 
 import click
@@ -16,11 +14,13 @@ from vmlab.cli.parameters import (
     argument_option,
     bad,
     limit_options,
+    open_output,
     open_program,
     parse_arguments,
     table_format,
     whole_number,
 )
+from vmlab.cli.plot import TERMINAL, drawn, picture_file
 from vmlab.cli.status import Status
 
 if TYPE_CHECKING:
@@ -58,6 +58,12 @@ if TYPE_CHECKING:
     help="Write the report to this file; JSON if its name ends in .json.",
 )
 @click.option(
+    "--plot",
+    metavar="FILE",
+    type=picture_file,
+    help="Draw what each engine adds to this file: .svg, .png or .pdf; - draws in the terminal.",
+)
+@click.option(
     "--fail-if",
     "conditions",
     metavar="CONDITION",
@@ -76,6 +82,7 @@ def compare(
     as_json: bool,
     layout: str | None,
     output: str | None,
+    plot: str | None,
     conditions: Sequence[str],
     limits: Limits,
 ) -> None:
@@ -88,6 +95,10 @@ def compare(
     as_json = as_json or (output is not None and output.endswith(".json"))
     if as_json and layout is not None:
         raise click.UsageError("--format is about tables: leave it out for JSON")
+    if plot == TERMINAL and output is None and (as_json or layout is not None):
+        raise click.UsageError("a report for programs and --plot - cannot both go to stdout")
+    if plot is not None and plot == output:
+        raise click.UsageError("--output and --plot name the same file")
     program = open_program(name)
     if output is not None and Path(output).exists() and Path(output).samefile(program.source.path):
         raise bad("--output", f"'{output}' is the program itself")
@@ -96,27 +107,40 @@ def compare(
     from vmlab.engines import COMPARED
     from vmlab.fail_if import parse_condition
     from vmlab.measure.compare import compare as measure
+    from vmlab.report.text import remarks
 
     chosen = COMPARED if engines is None else [part.strip() for part in engines.split(",")]
     try:
         checks = [parse_condition(condition, chosen) for condition in conditions]
     except ValueError as error:
         raise bad("--fail-if", str(error)) from None
-    with contextlib.ExitStack() as stack:
-        write = _opened(output, stack)
-        with Status() as status, _explained():
-            comparison = measure(
-                program,
-                chosen,
-                arguments,
-                rounds=rounds,
-                quick=quick,
-                limits=limits,
-                progress=status,
-            )
-        write(_report(comparison, as_json, layout))
+    # Whatever happens to the picture, the report is written by then.
+    with contextlib.ExitStack() as picture:
+        draw = open_output(None if plot == TERMINAL else plot, picture, "--plot")
+        with contextlib.ExitStack() as report:
+            write = open_output(output, report)
+            with Status() as status, explained():
+                comparison = measure(
+                    program,
+                    chosen,
+                    arguments,
+                    rounds=rounds,
+                    quick=quick,
+                    limits=limits,
+                    progress=status,
+                )
+            write(_report(comparison, as_json, layout))
+        if plot is not None:
+            try:
+                content = drawn([comparison], plot)
+            except ValueError as error:
+                click.echo(f"Not drawn: {error}", err=True)
+            else:
+                if plot == TERMINAL and output is None:
+                    write("\n")
+                draw(content)
     if output is not None or layout is not None:
-        click.echo(_remarks(comparison), err=True)
+        click.echo(remarks(comparison), err=True)
     for warning in comparison.warnings:
         click.echo(f"Warning: {warning}", err=True)
     if output is not None:
@@ -125,7 +149,7 @@ def compare(
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
+def explained() -> Iterator[None]:
     """Ends the command with a message where the comparison cannot be made."""
     from vmlab.engines import EngineUnavailable
 
@@ -139,32 +163,12 @@ def _explained() -> Iterator[None]:
         raise exits.Stop(str(error), exits.INTERRUPTED) from None
 
 
-def _opened(output: str | None, stack: contextlib.ExitStack) -> Callable[[str], object]:
-    """What writes the report: to stdout, or to a file that stays as it was if the stack ends with
-    an exception."""
-    from vmlab.report.output import OutputFile
-
-    if output is None:
-        return functools.partial(click.echo, nl=False)
-    try:
-        return stack.enter_context(OutputFile(output)).write
-    except OSError as error:
-        raise bad("--output", f"cannot write '{output}': {error.strerror}") from None
-
-
 def _report(comparison: Comparison, as_json: bool, layout: str | None) -> str:
+    from vmlab.report import text
+
     if as_json:
         return comparison.to_json()
-    if layout is not None:
-        return comparison.table(layout) + "\n"
-    timed = comparison.rounds is not None
-    return "\n".join([*([comparison.table(), ""] if timed else []), _remarks(comparison), ""])
-
-
-def _remarks(comparison: Comparison) -> str:
-    """The verdict, and what one must know to read the table."""
-    notes = (indent(note, "      ").strip() for note in comparison.notes)
-    return "\n".join([comparison.verdict, *(f"Note: {note}" for note in notes)])
+    return text.report(comparison) if layout is None else comparison.table(layout) + "\n"
 
 
 def _exit_code(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vmlab.cli.exits import USAGE, Stop
+from vmlab.cli.exits import INVALID_DATA, USAGE, Stop
 
 if TYPE_CHECKING:
+    from vmlab.comparison import Comparison
     from vmlab.engines import Engine, EngineUnavailable, Executable
     from vmlab.program import Number, Program, Variable
 
@@ -93,6 +96,43 @@ def whole_number(least: int) -> Callable[[str | int], int]:
         return number
 
     return convert
+
+
+# Results and where they go
+
+
+def open_result(path: str) -> Comparison:
+    """The comparison in a file that `--json` or `--output` wrote."""
+    from vmlab.report.json_report import from_json
+
+    try:
+        return from_json(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise bad("RESULT", f"cannot read '{path}': {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Stop(f"{path}: this is not text in UTF-8", INVALID_DATA) from None
+    except ValueError as error:
+        raise Stop(f"{path}: {error}", INVALID_DATA) from None
+
+
+def open_output(
+    path: str | None, stack: contextlib.ExitStack, option: str = "--output"
+) -> Callable[[str | bytes], object]:
+    """What writes the output: to stdout, or to a file that stays as it was if the stack ends with
+    an exception."""
+    from vmlab.report.output import OutputFile
+
+    if path is None:
+        return functools.partial(click.echo, nl=False)
+    try:
+        return stack.enter_context(OutputFile(path)).write
+    except OSError as error:
+        raise bad(option, f"cannot write '{path}': {error.strerror}") from None
+
+
+output_option = click.option(
+    "--output", metavar="FILE", type=click.Path(), help="Write it to this file, not to stdout."
+)
 
 
 # Arguments of main

@@ -192,6 +192,14 @@ def _llvm_version() -> str:
     return ".".join(map(str, _llvm().llvm_version_info))
 
 
+def _kernels() -> str:
+    try:
+        from vmlab.kernels.native import fingerprint
+    except (ImportError, OSError) as error:
+        raise _Unreadable(f"the engines cannot be imported: {error}") from None
+    return str(fingerprint())
+
+
 _FACTS: tuple[tuple[str, str, Callable[[], str | int | float]], ...] = (
     ("cpu", "CPU", _cpu),
     ("cpu_llvm", "CPU, LLVM's name", _llvm_cpu),
@@ -210,6 +218,7 @@ _FACTS: tuple[tuple[str, str, Callable[[], str | int | float]], ...] = (
     ("llvmlite", "llvmlite", lambda: _package("llvmlite")),
     ("llvm", "LLVM", _llvm_version),
     ("numpy", "NumPy", lambda: _package("numpy")),
+    ("kernels", "engines, digest of their sources", _kernels),
 )
 
 

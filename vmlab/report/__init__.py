@@ -1,1 +1,1 @@
-"""Results as tables, JSON and HTML, and the files they go to."""
+"""Results as tables, pictures, JSON and HTML, and the files and documents they go to."""

@@ -10,6 +10,7 @@ import json
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+import vmlab
 from vmlab.isa import Trap
 from vmlab.measure.agreement import Agreement, Disagreement
 from vmlab.measure.clock import Clock
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from vmlab.comparison import Comparison, Row
 
 SCHEMA = "vmlab-compare/1"
+
+# What comes of reading, or of deriving from, values that are missing or not what they should be.
+_DAMAGE = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError,
+)  # fmt: skip
 
 Object = dict[str, Any]
 
@@ -40,18 +46,30 @@ def to_json(comparison: Comparison) -> str:
 
 def from_json(text: str) -> Comparison:
     """Read a comparison back. What follows from the measurements (rows, verdict, notes, warnings)
-    is derived again. Raises ValueError if the text is not a comparison in this schema."""
+    is derived again, which shows whether they are whole. Raises ValueError, with a message for the
+    user, if the text is no comparison, one in another version of the schema, or damaged."""
     try:
         data = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"this is not JSON: {error}") from None
     found = data.get("schema") if isinstance(data, dict) else None
     if found != SCHEMA:
+        name, _, version = str(found).partition("/")
+        if name == SCHEMA.partition("/")[0] and version:
+            raise ValueError(
+                f"this result is in the schema '{found}', and vmlab {vmlab.__version__} reads"
+                f" '{SCHEMA}': read it with the version that wrote it ({data.get('vmlab')})"
+            )
         raise ValueError(f"expected a result in the schema '{SCHEMA}', found {found!r}")
     try:
-        return _read_comparison(data)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"this result does not follow the schema '{SCHEMA}': {error!r}") from None
+        comparison = _read_comparison(data)
+        to_json(comparison)
+    except _DAMAGE as error:
+        raise ValueError(
+            f"this result is damaged, it does not follow the schema '{SCHEMA}':"
+            f" {type(error).__name__}: {error}"
+        ) from None
+    return comparison
 
 
 def _comparison(c: Comparison) -> Object:

@@ -12,30 +12,32 @@ from typing import IO
 
 
 class OutputFile:
-    """A text file that gets its content at the end of a `with` block, or stays as it was.
+    """A file that gets its content at the end of a `with` block, or stays as it was: if the block
+    ends with an exception, and if nothing was written.
 
-    Entering raises OSError if the file cannot be written, before any work is done. The text goes
-    to a temporary file beside it, which replaces it when the block ends well and is removed when
-    it does not. What is no regular file (/dev/stdout, a pipe) cannot be replaced and is written
-    directly."""
+    Entering raises OSError if the file cannot be written, before any work is done. The content
+    goes to a temporary file beside it, which replaces it when the block ends well and is removed
+    when it does not. What is no regular file (/dev/stdout, a pipe) cannot be replaced and is
+    written directly. Text is written as UTF-8."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         # A symbolic link stays one: the file it points to is replaced.
         self._path = Path(os.path.realpath(path))
         self._temporary: Path | None = None
+        self._written = False
 
     def __enter__(self) -> OutputFile:
         self._file = self._open()
         return self
 
-    def _open(self) -> IO[str]:
+    def _open(self) -> IO[bytes]:
         try:
             mode = self._path.stat().st_mode
         except FileNotFoundError:
             mode = None
         if mode is not None:
             # Asks the system whether this may be written, and changes nothing.
-            file = self._path.open("a", encoding="utf-8")
+            file = self._path.open("ab")
             if not stat.S_ISREG(mode):
                 return file
             file.close()
@@ -47,10 +49,11 @@ class OutputFile:
             raise OSError(error.errno, error.strerror, str(self._path)) from None
         self._temporary = Path(name)
         self._temporary.chmod(_default_mode() if mode is None else stat.S_IMODE(mode))
-        return os.fdopen(descriptor, "w", encoding="utf-8")
+        return os.fdopen(descriptor, "wb")
 
-    def write(self, text: str) -> None:
-        self._file.write(text)
+    def write(self, content: str | bytes) -> None:
+        self._written = True
+        self._file.write(content.encode() if isinstance(content, str) else content)
 
     def __exit__(
         self,
@@ -66,7 +69,7 @@ class OutputFile:
                 if kind is None:
                     self._file.flush()
                     os.fsync(self._file.fileno())
-            if kind is None:
+            if kind is None and self._written:
                 self._temporary.replace(self._path)
         finally:
             # Gone already if it took the file's place.

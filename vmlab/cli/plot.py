@@ -1,0 +1,76 @@
+"""`plot`: results as pictures. `compare` has the option for its own."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vmlab.cli import exits
+from vmlab.cli.parameters import open_output, open_result
+
+if TYPE_CHECKING:
+    from vmlab.comparison import Comparison
+
+TERMINAL = "-"
+
+# Of `report.plots.FORMATS`, named here without Matplotlib, which takes long to import.
+_SUFFIXES = (".svg", ".png", ".pdf")
+
+
+def picture_file(path: str) -> str:
+    """The type of an option that names a picture."""
+    if path != TERMINAL and Path(path).suffix not in _SUFFIXES:
+        raise click.BadParameter(
+            f"'{path}' does not end in {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]};"
+            f" {TERMINAL} draws in the terminal"
+        )
+    return path
+
+
+@click.command()
+@click.argument("paths", metavar="RESULT...", nargs=-1, required=True)
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=picture_file,
+    default=TERMINAL,
+    help="Draw to this file: .svg, .png or .pdf. In the terminal unless given.",
+)
+def plot(paths: Sequence[str], output: str) -> None:
+    """Draw what each engine of the ladder adds to the time of the one before.
+
+    Of one result, with the engines beside the ladder; of several, a bar a program. RESULT is a file
+    that `compare --output FILE.json` or `publish` wrote."""
+    results = [open_result(path) for path in paths]
+    with contextlib.ExitStack() as stack:
+        write = open_output(None if output == TERMINAL else output, stack)
+        try:
+            write(drawn(results, output))
+        except ValueError as error:
+            raise exits.Stop(str(error), exits.INVALID_DATA) from None
+
+
+def drawn(results: Sequence[Comparison], path: str) -> str | bytes:
+    """The picture, in the form that the file's name asks for. Raises ValueError where there is
+    nothing to draw."""
+    from vmlab.report.picture import picture, text_picture
+
+    if path != TERMINAL:
+        return picture(results, Path(path).suffix[1:])
+    return text_picture(results, shutil.get_terminal_size().columns, ascii_only=_ascii_only())
+
+
+def _ascii_only() -> bool:
+    from vmlab.report.bars import MARKS
+
+    try:
+        MARKS.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return True
+    return False

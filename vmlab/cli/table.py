@@ -1,0 +1,38 @@
+"""`table`: results of earlier comparisons, printed again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+import click
+
+from vmlab.cli.parameters import open_output, open_result, output_option, table_format
+
+
+@click.command()
+@click.argument("paths", metavar="RESULT...", nargs=-1, required=True)
+@click.option(
+    "--format",
+    "layout",
+    type=table_format,
+    metavar="NAME",
+    help="Nothing but the table, in a format of tabulate: github, html, latex, tsv ...",
+)
+@output_option
+def table(paths: Sequence[str], layout: str | None, output: str | None) -> None:
+    """Print the tables of results again.
+
+    RESULT is a file that `compare --output FILE.json` or `publish` wrote. Nothing is measured. Of
+    several results, each has a line in front that says what was run."""
+    from vmlab.report import text
+
+    results = [open_result(path) for path in paths]
+    parts = []
+    for result in results:
+        title = f"{result.program.path}: {result.agreement.run}\n\n" if len(results) > 1 else ""
+        parts.append(
+            title + (text.report(result) if layout is None else f"{result.table(layout)}\n")
+        )
+    with contextlib.ExitStack() as stack:
+        open_output(output, stack)("\n".join(parts))

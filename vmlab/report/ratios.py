@@ -1,0 +1,65 @@
+"""Several comparisons in one table: a row a program, a column a ratio of two engines' times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import geometric_mean
+from typing import TYPE_CHECKING
+
+from vmlab.report.numbers import significant
+from vmlab.report.table import NONE
+
+if TYPE_CHECKING:
+    from vmlab.comparison import Comparison
+
+Ratio = tuple[str, str]
+
+
+def to_baseline(comparison: Comparison) -> list[Ratio]:
+    """The ratios of a comparison's own table."""
+    first, *others = (engine.name for engine in comparison.engines)
+    return [(name, first) for name in others]
+
+
+def ratio_table(comparisons: Sequence[Comparison], ratios: Sequence[Ratio], format: str) -> str:
+    """The medians of these ratios, and at the end their geometric means: the mean for which it is
+    all the same which engine's times are divided by which's (Fleming and Wallace, How not to lie
+    with statistics, CACM 29(3), 1986). A mean that is not over all programs says over how many."""
+    import tabulate
+
+    medians = [[_median(c, ratio) for ratio in ratios] for c in comparisons]
+    rows = [
+        [_name(c), *(NONE if m is None else significant(m) for m in row)]
+        for c, row in zip(comparisons, medians, strict=True)
+    ]
+    if len(comparisons) > 1:
+        columns = zip(*medians, strict=True)
+        rows.append(["geometric mean", *map(_mean, columns)])
+    return tabulate.tabulate(
+        rows,
+        ["ratio of times", *(f"{left} / {right}" for left, right in ratios)],
+        tablefmt=format,
+        disable_numparse=True,
+        colalign=["left", *("right" for _ in ratios)],
+    )
+
+
+def _median(comparison: Comparison, ratio: Ratio) -> float | None:
+    """None where one of them was not timed, or folded the program."""
+    try:
+        return comparison.ratio(*ratio).median
+    except ValueError:
+        return None
+
+
+def _mean(column: Sequence[float | None]) -> str:
+    known = [median for median in column if median is not None]
+    if not known:
+        return NONE
+    mean = significant(geometric_mean(known))
+    return mean if len(known) == len(column) else f"{mean} (of {len(known)})"
+
+
+def _name(comparison: Comparison) -> str:
+    return Path(comparison.program.path).stem
