@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, seed, settings
 
 from vmlab.assembler import assemble
-from vmlab.engines import ENGINES, EngineUnavailable
+from vmlab.engines import ENGINES, REPRESENTATIONS, EngineUnavailable, find
 from vmlab.isa import OPCODES, Trap
 from vmlab.outcome import Limits, Outcome, bind_arguments
 
@@ -20,6 +20,14 @@ LIMITS = Limits(max_depth=40, max_heap=1 << 16, max_output=200, fuel=5_000)
 UNLIMITED = Limits(max_depth=40, max_heap=1 << 16, max_output=200)
 
 NATIVE = [name for name in ENGINES if name != "reference"]
+
+# Compositions beside the ladder. Each program runs on one of them, in turn.
+COMPOSED = [
+    "+".join((base, *parts))
+    for base in ("template", "threaded", "switch")
+    for parts in [["late"], *([kind, *late] for kind in REPRESENTATIONS for late in ([], ["late"]))]
+]
+turns = itertools.cycle(COMPOSED)
 
 # Together 2 000 programs, in parts that run side by side; every other one also in the builds for
 # timing, which take the most time to make.
@@ -33,9 +41,9 @@ def check(text: str, timed: bool = True) -> Outcome:
     expected = ENGINES["reference"].build(program, counting=True).call(args, LIMITS).outcome
     # Builds for timing do not count, so they cannot run out of fuel.
     fuel_ran_out = expected.trap is not None and expected.trap.trap is Trap.OUT_OF_FUEL
-    for name in NATIVE:
+    for name in [*NATIVE, next(turns)]:
         try:
-            counting = ENGINES[name].build(program, counting=True)
+            counting = find(name).build(program, counting=True)
         except EngineUnavailable:
             # The hand-written control lacks instructions that are newer than it.
             assert name == "textbook"
@@ -43,7 +51,7 @@ def check(text: str, timed: bool = True) -> Outcome:
         found = counting.call(args, LIMITS).outcome
         assert not expected.differences(found), (name, expected, found)
         if timed and not fuel_ran_out:
-            build = ENGINES[name].build(program, counting=False)
+            build = find(name).build(program, counting=False)
             found = build.call(args, UNLIMITED, iterations=2).outcome
             assert not expected.differences(found), (name, "timed", expected, found)
     return expected
