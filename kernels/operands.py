@@ -77,6 +77,10 @@ class Ssa:
     def push(self, value) -> None:
         self.values.append(value)
 
+    def from_memory(self, kept, type_):
+        """What was loaded from elsewhere, as a local or operand of this type is kept here."""
+        return from_word(self.body.b, kept, type_)
+
     def get_local(self, index):
         return self.body.b.load(self.slots[index])
 
@@ -165,6 +169,9 @@ class Memory:
     def push(self, kept) -> None:
         self.body.values.store(self.body, kept, self._operand(self.height), "frame")
         self.height += 1
+
+    def from_memory(self, kept, _type):
+        return kept
 
     def get_local(self, index):
         return self.body.values.load(self.body, self._slot(index), "frame")

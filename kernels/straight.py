@@ -502,6 +502,10 @@ class FunctionEmitter(Emitter):
     def write_local(self, kept):
         self.storage.set_local(self._operand(), kept)
 
+    def get_global(self):
+        variable = self.unit.program.globals[self._operand()]
+        return self.storage.from_memory(super().get_global(), variable.type)
+
     def global_address(self):
         words = self.pointer("globals")
         if self.unit.table is None:
