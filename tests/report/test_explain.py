@@ -69,6 +69,9 @@ def test_known_costs_are_recovered():
         added, removed = COSTS[name]
         assert added == cost(row.added)
         assert row.added.share == pytest.approx(added / TIMES[FULL])
+        share = f"{added / TIMES[FULL]:.0%} |"
+        lines = explain.table(attribution, "github").splitlines()
+        assert any(line.startswith(f"| {name} ") and line.endswith(share) for line in lines)
         if removed is not None:
             assert removed == cost(row.removed)
             assert row.removed.share == pytest.approx(removed / TIMES[FULL])
@@ -110,9 +113,10 @@ def test_what_is_not_resolved_is_said():
     row = rows(attribution)["type checks"]
     assert not row.added.resolved and row.removed.resolved
     line = next(x for x in explain.table(attribution, "github").splitlines() if "type ch" in x)
-    added, removed = line.split("|")[2:4]
+    _, _, added, removed, _, share, _ = line.split("|")
     assert "not resolved" in added
     assert "not resolved" not in removed
+    assert share.strip() == "–"
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,10 @@ def _cell(cost: Cost | str) -> str:
 
 
 def _share(cost: Cost | str) -> str:
-    return NONE if isinstance(cost, str) or cost.share is None else f"{cost.share:.0%}"
+    """Of a cost that is resolved: a share of what may be nothing would mislead."""
+    if isinstance(cost, str) or cost.share is None or not cost.resolved:
+        return NONE
+    return f"{cost.share:.0%}"
 
 
 def _signed(value: float) -> str:
