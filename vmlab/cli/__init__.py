@@ -19,6 +19,7 @@ from vmlab.cli import exits
 from vmlab.cli.compare import compare
 from vmlab.cli.docs import docs
 from vmlab.cli.doctor import doctor
+from vmlab.cli.explain import explain
 from vmlab.cli.listing import list_
 from vmlab.cli.plot import plot
 from vmlab.cli.publish import publish
@@ -94,7 +95,9 @@ def command_line() -> None:
     measure what each mechanism costs: `vmlab compare sieve`."""
 
 
-for _command in (compare, publish, table, plot, docs, run, test, check, fmt, show, list_, doctor):
+for _command in (
+    compare, explain, publish, table, plot, docs, run, test, check, fmt, show, list_, doctor,
+):  # fmt: skip
     command_line.add_command(_command)
 
 

@@ -13,12 +13,14 @@ from vmlab.cli import exits
 from vmlab.cli.parameters import (
     argument_option,
     bad,
+    format_option,
     limit_options,
     open_output,
     open_program,
     parse_arguments,
-    table_format,
-    whole_number,
+    quick_option,
+    report_option,
+    rounds_option,
 )
 from vmlab.cli.plot import TERMINAL, drawn, picture_file
 from vmlab.cli.status import Status
@@ -39,24 +41,11 @@ if TYPE_CHECKING:
     " unless given.",
 )
 @argument_option
-@click.option(
-    "--rounds", type=whole_number(1), metavar="N", help="How often every engine is timed."
-)
-@click.option("--quick", is_flag=True, help="Fewer rounds, wider intervals.")
+@rounds_option
+@quick_option
 @click.option("--json", "as_json", is_flag=True, help="All samples and facts, as JSON.")
-@click.option(
-    "--format",
-    "layout",
-    type=table_format,
-    metavar="NAME",
-    help="Nothing but the table, in a format of tabulate: github, html, latex, tsv ...",
-)
-@click.option(
-    "--output",
-    metavar="FILE",
-    type=click.Path(),
-    help="Write the report to this file; JSON if its name ends in .json.",
-)
+@format_option
+@report_option
 @click.option(
     "--plot",
     metavar="FILE",

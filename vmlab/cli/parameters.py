@@ -135,6 +135,31 @@ output_option = click.option(
 )
 
 
+# How a program is timed, and how that is reported
+
+
+rounds_option = click.option(
+    "--rounds", type=whole_number(1), metavar="N", help="How often every engine is timed."
+)
+
+quick_option = click.option("--quick", is_flag=True, help="Fewer rounds, wider intervals.")
+
+format_option = click.option(
+    "--format",
+    "layout",
+    type=table_format,
+    metavar="NAME",
+    help="Nothing but the table, in a format of tabulate: github, html, latex, tsv ...",
+)
+
+report_option = click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(),
+    help="Write the report to this file; JSON if its name ends in .json.",
+)
+
+
 # Arguments of main
 
 

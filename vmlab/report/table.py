@@ -13,7 +13,7 @@ NONE = "–"
 
 # Formats that people read as they are. Others are read by programs, for some of which a line break
 # would end the row: there, every cell stays on one line.
-_MARKUP_OF_ONE_LINE = {"github", "jira", "orgtbl", "pipe"}
+MARKUP_OF_ONE_LINE = {"github", "jira", "orgtbl", "pipe"}
 
 _WIDEST = {"adds": 24, "verdict": 13, "compile": 8}
 
@@ -74,7 +74,7 @@ def table(comparison: Comparison, format: str) -> str:
         known = ", ".join(tabulate.tabulate_formats)
         raise ValueError(f"no table format is called '{format}'; there are: {known}")
     names = headers(comparison)
-    wraps = format in set(tabulate.multiline_formats) - _MARKUP_OF_ONE_LINE
+    wraps = format in set(tabulate.multiline_formats) - MARKUP_OF_ONE_LINE
     return tabulate.tabulate(
         [cells(comparison, row) for row in comparison.rows],
         [_two_lines(name) for name in names] if wraps else names,

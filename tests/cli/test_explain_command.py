@@ -1,0 +1,86 @@
+"""explain: the report and where it goes, and exit codes. What it says is tested beside reports."""
+
+import json
+from pathlib import Path
+
+from fakes import Script, engines
+
+from vmlab.attribution import ENGINES, MECHANISMS
+from vmlab.cli import exits
+from vmlab.outcome import Outcome
+
+FOUR_IS_FOUR = """\
+func main(n: int = 3) -> int
+    load n
+    push 1
+    add
+    ret
+end
+"""
+
+
+def explained(vmlab, *options, **changed):
+    Path("four.vm").write_text(FOUR_IS_FOUR)
+    with engines(**({name: Script() for name in ENGINES} | changed)):
+        return vmlab("explain", "four.vm", *options)
+
+
+def test_real_engines(vmlab):
+    result = vmlab("explain", "divides.vm", "--quick")
+    assert result.exit_code == 0, result.stderr
+    header, *lines = result.stdout.split("\n\n")[0].splitlines()
+    assert header.startswith("mechanism ")
+    for mechanism in MECHANISMS:
+        assert sum(line.startswith(f"{mechanism.name}  ") for line in lines) == 1
+    assert "took no part" not in result.stdout
+    assert "not the luck of one layout" in result.stdout
+
+
+def test_formats_leave_stdout_to_the_table(vmlab):
+    result = explained(vmlab, "--quick", "--format", "github")
+    assert all(line.startswith("|") for line in result.stdout.splitlines())
+    assert "Note: " in result.stderr
+
+
+def test_json_to_stdout_and_to_a_file(vmlab):
+    data = json.loads(explained(vmlab, "--quick", "--json").stdout)
+    assert data["rounds"] == 11
+    result = explained(vmlab, "--rounds", "12", "--output", "out.json")
+    assert result.stdout == ""
+    assert "Written to out.json" in result.stderr
+    assert json.loads(Path("out.json").read_text())["rounds"] == 12
+
+
+def test_too_few_rounds_are_refused_and_the_least_do(vmlab):
+    result = explained(vmlab, "--rounds", "9")
+    assert result.exit_code == exits.USAGE
+    assert "9 are too few for 16 intervals: give 10" in result.stderr
+    assert explained(vmlab, "--rounds", "10").exit_code == 0
+
+
+def test_options_that_exclude_each_other(vmlab):
+    assert explained(vmlab, "--rounds", "12", "--quick").exit_code == exits.USAGE
+    assert explained(vmlab, "--json", "--format", "github").exit_code == exits.USAGE
+
+
+def test_the_program_is_not_overwritten(vmlab):
+    result = explained(vmlab, "--output", "four.vm")
+    assert result.exit_code == exits.USAGE
+    assert Path("four.vm").read_text() == FOUR_IS_FOUR
+
+
+def test_disagreement_is_not_explained(vmlab):
+    Path("out.txt").write_text("as it was")
+    wrong = Script(outcome=Outcome(5, (), None, 4))
+    result = explained(vmlab, "--quick", "--output", "out.txt", switch=wrong)
+    assert result.exit_code == exits.DIFFERS
+    assert "The engines disagree" in result.stderr
+    assert Path("out.txt").read_text() == "as it was"
+
+
+def test_a_trap_is_reported(vmlab):
+    result = vmlab("explain", "divides.vm", "--quick", "--arg", "b=0")
+    assert result.exit_code == 70
+    assert result.stdout == ""
+    assert "divide_by_zero" in result.stderr
+    assert "nothing was timed" in result.stderr

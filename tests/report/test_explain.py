@@ -1,0 +1,194 @@
+"""Attributions of comparisons whose engines are fakes, with costs that are known."""
+
+import json
+from importlib import resources
+from itertools import cycle
+
+import jsonschema
+import pytest
+from fakes import COUNTING_LOOP, FOUR, PROGRAM, Script, engines, trapped
+
+from vmlab.attribution import ENGINES, FULL, INTERVALS, MECHANISMS, WORK, attribute
+from vmlab.engines import find
+from vmlab.isa import Trap
+from vmlab.measure.compare import compare
+from vmlab.report import explain
+
+# By engine, in nanoseconds per VM instruction, times a million.
+TIMES = {
+    "inlined": 1,
+    "template": 3,
+    "switch": 8,
+    "template+tagged": 4,
+    "template+cells": 13,
+    "template+late": 7,
+    "boxed": 34,
+    "template+boxed+late": 33,
+    "switch+cells+late": 38,
+    "switch+tagged+late": 25,
+    "late": 40,
+}
+COSTS = {  # added, removed
+    "stack traffic": (2, None),
+    "dispatch": (5, 7),
+    "type checks": (1, 2),
+    "boxing and counting": (10, 15),
+    "names": (4, 6),
+}
+UNIT = 1_000_000
+
+
+def scripts(**changed):
+    by_name = {name: Script(time * UNIT * FOUR.instructions) for name, time in TIMES.items()}
+    return by_name | changed
+
+
+def attributed(rounds=15, **changed):
+    with engines(**scripts(**changed)) as names:
+        return attribute(compare(PROGRAM, names, rounds=rounds, seed=1))
+
+
+def rows(attribution):
+    return {row.mechanism.name: row for row in attribution.rows}
+
+
+def cost(cost):
+    return pytest.approx(cost.nanoseconds.median / UNIT)
+
+
+def test_every_engine_exists_and_is_timed():
+    assert [find(name).name for name in ENGINES] == list(ENGINES)
+    assert set(ENGINES) == set(TIMES)
+    assert (ENGINES[0], ENGINES[1]) == (WORK, FULL)
+
+
+def test_known_costs_are_recovered():
+    attribution = attributed()
+    assert list(rows(attribution)) == list(COSTS)
+    for name, row in rows(attribution).items():
+        added, removed = COSTS[name]
+        assert added == cost(row.added)
+        assert row.added.share == pytest.approx(added / TIMES[FULL])
+        share = f"{added / TIMES[FULL]:.0%} |"
+        lines = explain.table(attribution, "github").splitlines()
+        assert any(line.startswith(f"| {name} ") and line.endswith(share) for line in lines)
+        if removed is not None:
+            assert removed == cost(row.removed)
+            assert row.removed.share == pytest.approx(removed / TIMES[FULL])
+            assert removed - added == cost(row.overlap)
+    assert TIMES[WORK] == cost(attribution.work)
+    assert TIMES[FULL] == cost(attribution.full)
+    assert TIMES[FULL] - TIMES[WORK] - sum(a for a, _ in COSTS.values()) == cost(attribution.rest)
+
+
+def test_what_slows_down_whole_rounds_cancels_out():
+    """A machine on which the rounds of all engines get slower and slower by the same time."""
+
+    def slower(time):
+        extra = iter(range(10**6))
+        return Script(lambda: (time + next(extra)) * UNIT * FOUR.instructions)
+
+    attribution = attributed(**{name: slower(TIMES[name]) for name in ("switch", "template")})
+    dispatch = rows(attribution)["dispatch"].added.nanoseconds
+    assert (dispatch.low, dispatch.median, dispatch.high) == pytest.approx((5 * UNIT,) * 3)
+
+
+def test_stack_traffic_says_why_it_cannot_be_removed():
+    row = rows(attributed())["stack traffic"]
+    assert "operands have to be in memory" in row.removed
+    assert "operands have to be in memory" in explain.table(attributed(), "github")
+
+
+def test_overlap_is_negative_where_the_whole_interpreter_hides_a_cost():
+    hidden = Script((TIMES[FULL] - 1) * UNIT * FOUR.instructions)
+    row = rows(attributed(**{"template+boxed+late": hidden}))["dispatch"]
+    assert cost(row.overlap) == 1 - 5
+    assert row.overlap.resolved
+
+
+def test_what_is_not_resolved_is_said():
+    noise = cycle((2, 4))
+    noisy = Script(lambda: (3 + 3 * (next(noise) - 3)) * UNIT * FOUR.instructions)
+    attribution = attributed(**{"template+tagged": noisy})
+    row = rows(attribution)["type checks"]
+    assert not row.added.resolved and row.removed.resolved
+    line = next(x for x in explain.table(attribution, "github").splitlines() if "type ch" in x)
+    _, _, added, removed, _, share, _ = line.split("|")
+    assert "not resolved" in added
+    assert "not resolved" not in removed
+    assert share.strip() == "–"
+
+
+@pytest.mark.parametrize(
+    ("full", "said"),
+    [
+        (40, "late takes 17,000,000 (17,000,000 to 17,000,000) ns an instruction more than"),
+        (20, "late takes 3,000,000 (3,000,000 to 3,000,000) ns an instruction less than"),
+        (23, "no difference is resolved between late and the sum"),
+    ],
+)
+def test_a_line_states_what_the_parts_do_not_sum_up_to(full, said):
+    attribution = attributed(late=Script(full * UNIT * FOUR.instructions))
+    assert any(note.startswith(said) for note in explain.notes(attribution))
+
+
+def test_a_missing_engine_leaves_its_reason_where_it_is_needed():
+    attribution = attributed(**{"template+cells": Script(unavailable="no cells here")})
+    reason = "template+cells took no part: no cells here"
+    row = rows(attribution)["boxing and counting"]
+    assert row.added == row.overlap == attribution.rest == reason
+    assert COSTS["boxing and counting"][1] == cost(row.removed)
+    assert COSTS["dispatch"][0] == cost(rows(attribution)["dispatch"].added)
+    assert reason in explain.table(attribution, "github")
+    assert f"there is no sum of work and the added parts: {reason}" in explain.notes(attribution)
+
+
+def test_without_the_full_engine_there_are_no_shares():
+    attribution = attributed(late=Script(unavailable="not here"))
+    assert attribution.full == "late took no part: not here"
+    row = rows(attribution)["dispatch"]
+    assert COSTS["dispatch"][0] == cost(row.added)
+    assert row.added.share is None
+    assert row.removed == attribution.full
+
+
+def test_folded_work_is_no_work():
+    folded = Script(1, ir=COUNTING_LOOP, back_edges=10_000)
+    attribution = attributed(inlined=folded)
+    reason = "the compiler of inlined folded the program's work away"
+    assert attribution.work == rows(attribution)["stack traffic"].added == reason
+    assert attribution.rest == reason
+    assert COSTS["names"][0] == cost(rows(attribution)["names"].added)
+
+
+def test_an_engine_that_was_not_asked_for_is_named():
+    only = {name: script for name, script in scripts().items() if name != "boxed"}
+    with engines(**only) as names:
+        attribution = attribute(compare(PROGRAM, names, rounds=15, seed=1))
+    assert rows(attribution)["names"].removed == "boxed was not timed"
+
+
+def test_nothing_timed_is_refused():
+    trap = trapped(Trap.DIVIDE_BY_ZERO, (0, 2))
+    trapping = {name: Script(outcome=trap) for name in (*TIMES, "reference")}
+    with engines(**trapping) as names:
+        comparison = compare(PROGRAM, names, rounds=15, seed=1)
+    with pytest.raises(ValueError, match="nothing was timed"):
+        attribute(comparison)
+
+
+def test_as_many_intervals_are_made_as_are_corrected_for():
+    attribution = attributed()
+    made = [c for r in attribution.rows for c in (r.added, r.removed, r.overlap)]
+    made += [attribution.work, attribution.rest, attribution.full]
+    assert sum(not isinstance(c, str) for c in made) == INTERVALS
+
+
+@pytest.mark.parametrize("changed", [{}, {"late": Script(unavailable="not here")}])
+def test_json_follows_the_schema(changed):
+    text = resources.files("vmlab.report").joinpath("explain.schema.json").read_text("utf-8")
+    attribution = attributed(**changed)
+    data = json.loads(explain.to_json(attribution))
+    jsonschema.validate(data, json.loads(text))
+    assert [row["mechanism"] for row in data["mechanisms"]] == [m.name for m in MECHANISMS]
+    assert data["mechanisms"][1]["added"]["nanoseconds"] == pytest.approx(5 * UNIT)

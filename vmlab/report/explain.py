@@ -1,0 +1,169 @@
+"""An attribution as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from vmlab.attribution import FULL, INTERVALS, WORK
+from vmlab.measure.statistics import CONFIDENCE
+from vmlab.report.numbers import significant
+from vmlab.report.table import MARKUP_OF_ONE_LINE, NONE
+
+if TYPE_CHECKING:
+    from vmlab.attribution import Attribution, Cost
+    from vmlab.measure.statistics import Interval
+
+_HEADERS = (
+    "mechanism",
+    "added, ns an instruction",
+    "removed",
+    "overlap",
+    f"added, share of {FULL}",
+)
+_WIDEST = (None, 32, 32, 32, None)
+
+
+def table(attribution: Attribution, format: str = "simple") -> str:
+    """The attribution as a table, in one of `tabulate.tabulate_formats`."""
+    import tabulate
+
+    rows = [
+        [
+            row.mechanism.name,
+            _cell(row.added),
+            _cell(row.removed),
+            NONE if row.overlap == row.removed else _cell(row.overlap),
+            _share(row.added),
+        ]
+        for row in attribution.rows
+    ]
+    rows.insert(0, _whole(f"work ({WORK})", attribution.work))
+    rows.append(_whole("rest", attribution.rest))
+    rows.append(_whole(f"all ({FULL})", attribution.full))
+    wraps = format in set(tabulate.multiline_formats) - MARKUP_OF_ONE_LINE
+    return tabulate.tabulate(
+        rows,
+        _HEADERS,
+        tablefmt=format,
+        disable_numparse=True,
+        maxcolwidths=list(_WIDEST) if wraps else None,
+        colalign=["left", "left", "left", "left", "right"],
+    )
+
+
+def _whole(name: str, cost: Cost | str) -> list[str]:
+    return [name, _cell(cost), NONE, NONE, _share(cost)]
+
+
+def _cell(cost: Cost | str) -> str:
+    if isinstance(cost, str):
+        return cost
+    unresolved = "" if cost.resolved else ", not resolved"
+    return f"{_interval(cost.nanoseconds)}{unresolved}"
+
+
+def _share(cost: Cost | str) -> str:
+    """Of a cost that is resolved: a share of what may be nothing would mislead."""
+    if isinstance(cost, str) or cost.share is None or not cost.resolved:
+        return NONE
+    return f"{cost.share:.0%}"
+
+
+def _signed(value: float) -> str:
+    return f"{'-' if value < 0 else ''}{significant(abs(value))}"
+
+
+def _interval(ns: Interval) -> str:
+    return f"{_signed(ns.median)} ({_signed(ns.low)} to {_signed(ns.high)})"
+
+
+def notes(attribution: Attribution) -> list[str]:
+    """What one must know to read the table."""
+    return [
+        _sum(attribution),
+        *(f"{row.mechanism.name}: {row.mechanism.note}" for row in attribution.rows
+          if row.mechanism.note),
+        f"added: to {WORK} (stack traffic) or to template; removed: from {FULL}; overlap: removed -"
+        " added, above 0 where the mechanism costs more in the whole interpreter",
+        f"a cost is the median of the differences within {attribution.rounds} rounds; with"
+        f" {CONFIDENCE:.0%} confidence, all true medians lie within the bounds in brackets (sign"
+        " test); not resolved: 0 lies within them, too",
+        "the bounds cover the noise between rounds, not the luck of one layout of the code",
+    ]  # fmt: skip
+
+
+def _sum(attribution: Attribution) -> str:
+    rest = attribution.rest
+    if isinstance(rest, str):
+        return f"there is no sum of work and the added parts: {rest}"
+    if not rest.resolved:
+        return (
+            f"no difference is resolved between {FULL} and the sum of work and the added parts:"
+            f" {_interval(rest.nanoseconds)} ns an instruction"
+        )
+    more = "more" if rest.nanoseconds.median > 0 else "less"
+    sizes = (abs(bound) for bound in (rest.nanoseconds.low, rest.nanoseconds.high))
+    low, high = sorted(sizes)
+    return (
+        f"{FULL} takes {significant(abs(rest.nanoseconds.median))} ({significant(low)} to"
+        f" {significant(high)}) ns an instruction {more} than work and the added parts sum up to"
+    )
+
+
+def report(attribution: Attribution) -> str:
+    """The table and the notes."""
+    return f"{table(attribution)}\n\n{remarks(attribution)}\n"
+
+
+def remarks(attribution: Attribution) -> str:
+    return "\n".join(f"Note: {note}" for note in notes(attribution))
+
+
+def to_json(attribution: Attribution) -> str:
+    """The attribution as JSON:
+
+    work_engine, full_engine  the engines that the parts lie between
+    rounds, confidence        all intervals hold together with this probability
+    intervals                 how many that are
+    mechanisms                for each `mechanism`: `added`, `removed` and `overlap`, `note` or null
+    work, rest, full          costs: of the work, of what the added parts leave over, of all
+
+    A cost is an object: `nanoseconds` per VM instruction (the median) with its bounds `low` and
+    `high`, `share` of the full engine's time or null, and `resolved`, whether 0 lies outside of the
+    bounds. Where there is none, it is an object with the `reason`. The schema is
+    vmlab/report/explain.schema.json."""
+    content = {
+        "work_engine": WORK,
+        "full_engine": FULL,
+        "rounds": attribution.rounds,
+        "confidence": CONFIDENCE,
+        "intervals": INTERVALS,
+        "mechanisms": [
+            {
+                "mechanism": row.mechanism.name,
+                "note": row.mechanism.note,
+                "added": _cost(row.added),
+                "removed": _cost(row.removed),
+                "overlap": _cost(row.overlap),
+            }
+            for row in attribution.rows
+        ],
+        "work": _cost(attribution.work),
+        "rest": _cost(attribution.rest),
+        "full": _cost(attribution.full),
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _cost(cost: Cost | str) -> dict[str, Any]:
+    if isinstance(cost, str):
+        return {"reason": cost}
+    ns = cost.nanoseconds
+    return {
+        "nanoseconds": ns.median,
+        "low": ns.low,
+        "high": ns.high,
+        "share": cost.share,
+        "resolved": cost.resolved,
+    }
