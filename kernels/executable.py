@@ -112,10 +112,25 @@ class State:
             self.context.depth_limit = 0
             self.context.frame_limit = 0
 
+    def memory(self) -> list[tuple[Region, bool]]:
+        """All regions, and of each whether a run reads in it what was there before."""
+        before = (self.args, self.globals_initial)
+        used = (self.globals, self.heap, self.output, self.stack, self.frames, self.trace)
+        return [
+            *((region, True) for slots in before for region in slots.regions),
+            *((region, False) for region in (*used, self.cells)),
+        ]
+
+    def address_regions(self) -> tuple[Region, ...]:
+        """The regions whose words are addresses before a run: of the cells of boxed values."""
+        if not self._values.counted:
+            return ()
+        return self.args.region, self.globals_initial.region
+
     def printed(self, start: int, end: int) -> tuple:
         pairs = self.output.words[2 * start : 2 * end].tolist()
         return tuple(
-            _number(bits, Type.FLOAT if kind else Type.INT)
+            number(bits, Type.FLOAT if kind else Type.INT)
             for kind, bits in zip(pairs[::2], pairs[1::2], strict=True)
         )
 
@@ -143,6 +158,10 @@ class NativeExecutable(Executable):
     def needs(self, max_depth: int) -> Needs:
         """The memory to run with so many frames."""
 
+    def memory(self) -> list[tuple[Region, bool]]:
+        """As `State.memory`, with what the engine itself has added."""
+        return self.state.memory()
+
     # Executable
 
     def call(self, args, limits, iterations=1):
@@ -169,7 +188,7 @@ class NativeExecutable(Executable):
         if code:
             trap = TrapReport(TRAPS_BY_CODE[code], self.call_chain())
         elif self.program.main.result:
-            result = _number(context.result, self.program.main.result)
+            result = number(context.result, self.program.main.result)
         output = state.printed(0, context.output_used)
         count = fuel - context.fuel if self.counting else None
         return Sample(elapsed, Outcome(result, output, trap, count))
@@ -200,6 +219,11 @@ class CompiledExecutable(NativeExecutable):
     def enter(self, runs):
         return self._enter(ctypes.addressof(self.state.context), runs)
 
+    def standalone(self):
+        from vmlab.kernels.standalone import standalone
+
+        return standalone(self, self._unit.object_code)
+
     def ir(self):
         return str(native.optimise(self._make_ir(), self._effort))
 
@@ -207,7 +231,8 @@ class CompiledExecutable(NativeExecutable):
         return self._unit.assembly or native.assembly(self._make_ir(), self._effort)
 
 
-def _number(bits, type_):
+def number(bits, type_):
+    """The value of a word that holds an int or a float."""
     if type_ is Type.FLOAT:
         return struct.unpack("<d", struct.pack("<q", bits))[0]
     return bits

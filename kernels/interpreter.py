@@ -39,6 +39,7 @@ class InterpreterExecutable(CompiledExecutable):
         context = self.state.context
         context.code = self._code.address
         context.entry = self._code.address + WORD_BYTES * self._encoded.entry
+        self._names = None
         if late:
             self._bind(values)
 
@@ -56,6 +57,10 @@ class InterpreterExecutable(CompiledExecutable):
             self._names.words[index] = word
         self.state.context.names = self._names.address
         self.state.context.last_name = len(entries) - 1
+
+    def memory(self):
+        own = [region for region in (self._code, self._names) if region is not None]
+        return [*super().memory(), *((region, True) for region in own)]
 
     def needs(self, max_depth):
         return interpreter_needs(self.program, self._graph, max_depth)

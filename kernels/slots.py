@@ -15,6 +15,7 @@ class Slots:
         self.region = Region(self.size, purpose)
         self.address = self.region.address
         self._cells = Region(CELL_WORDS * len(types) if values.counted else 0, purpose)
+        self.regions = self.region, self._cells
         for index in range(len(types) if values.typed else 0):
             self.put(index, 0)
 
