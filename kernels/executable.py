@@ -6,6 +6,7 @@ import threading
 import time
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vmlab.engines import EngineUnavailable, Executable, Sample
 from vmlab.isa import ARRAY_HEADER_WORDS, INT_MAX, TRAPS_BY_CODE, WORD_BYTES, Type
@@ -37,6 +38,15 @@ class Needs:
     frames: int = 0
     trace: int = 0
     machine_stack: int = 0
+
+
+class Memory(NamedTuple):
+    """A region, whether a run reads in it what was there before, and the name of the region that
+    its words are addresses in, if they are."""
+
+    region: Region
+    filled: bool = False
+    addresses: str | None = None
 
 
 class State:
@@ -112,20 +122,16 @@ class State:
             self.context.depth_limit = 0
             self.context.frame_limit = 0
 
-    def memory(self) -> list[tuple[Region, bool]]:
-        """All regions, and of each whether a run reads in it what was there before."""
-        before = (self.args, self.globals_initial)
-        used = (self.globals, self.heap, self.output, self.stack, self.frames, self.trace)
-        return [
-            *((region, True) for slots in before for region in slots.regions),
-            *((region, False) for region in (*used, self.cells)),
-        ]
-
-    def address_regions(self) -> tuple[Region, ...]:
-        """The regions whose words are addresses before a run: of the cells of boxed values."""
-        if not self._values.counted:
-            return ()
-        return self.args.region, self.globals_initial.region
+    def memory(self) -> dict[str, Memory]:
+        """All regions; those that a field of the context has the address of, by its name."""
+        used = ("globals", "heap", "output", "stack", "frames", "trace", "cells")
+        regions = {name: Memory(getattr(self, name)) for name in used}
+        for name in ("args", "globals_initial"):
+            slots, cells = getattr(self, name), f"{name}.cells"
+            addresses = cells if self._values.counted else None
+            regions[name] = Memory(slots.region, True, addresses)
+            regions[cells] = Memory(slots.cells, True)
+        return regions
 
     def printed(self, start: int, end: int) -> tuple:
         pairs = self.output.words[2 * start : 2 * end].tolist()
@@ -158,7 +164,7 @@ class NativeExecutable(Executable):
     def needs(self, max_depth: int) -> Needs:
         """The memory to run with so many frames."""
 
-    def memory(self) -> list[tuple[Region, bool]]:
+    def memory(self) -> dict[str, Memory]:
         """As `State.memory`, with what the engine itself has added."""
         return self.state.memory()
 

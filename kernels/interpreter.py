@@ -17,7 +17,7 @@ from vmlab.kernels.dispatch import Registers
 from vmlab.kernels.emitter import Emitter
 from vmlab.kernels.encoding import HALT, InstructionSet, encode, interpreter_needs
 from vmlab.kernels.entry import copy_words, emit_enter, emit_run
-from vmlab.kernels.executable import CompiledExecutable
+from vmlab.kernels.executable import CompiledExecutable, Memory
 from vmlab.kernels.machine import Machine
 from vmlab.kernels.names import ENTRY_WORDS, Table, hash_table, intern, look_up
 from vmlab.kernels.native import compile_cached
@@ -59,8 +59,9 @@ class InterpreterExecutable(CompiledExecutable):
         self.state.context.last_name = len(entries) - 1
 
     def memory(self):
-        own = [region for region in (self._code, self._names) if region is not None]
-        return [*super().memory(), *((region, True) for region in own)]
+        own = {"code": self._code, "names": self._names}
+        filled = {name: Memory(region, True) for name, region in own.items() if region is not None}
+        return super().memory() | filled
 
     def needs(self, max_depth):
         return interpreter_needs(self.program, self._graph, max_depth)

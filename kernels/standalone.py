@@ -2,7 +2,8 @@
 and a C `main` that lays out the same memory for it.
 
 Every region lies at the start of a page, as it does here, and what is an address here becomes the
-address of the same word there.
+address of the same word there. The program runs on a deep stack, as it does here, but on no thread
+of its own: what threads execute to wait for each other is not the same in every process.
 """
 
 from vmlab.engines import Standalone
@@ -14,12 +15,12 @@ from vmlab.stack import DEEP_BYTES
 
 _SOURCE = """\
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 
 int64_t enter(int64_t *context, int64_t runs);
 
@@ -37,9 +38,8 @@ static int64_t *reserve(size_t bytes) {
 
 static int64_t runs, code;
 
-static void *run(void *unused) {
+static void run(void) {
     code = enter(context, runs);
-    return unused;
 }
 
 int main(int argc, char **argv) {
@@ -47,12 +47,17 @@ int main(int argc, char **argv) {
 %(memory)s
     int64_t *stack_end = reserve(%(stack_bytes)d);
     context[%(native_limit)d] = (int64_t)stack_end + %(stack_kept)d;
-    pthread_attr_t attributes;
-    pthread_t thread;
-    if (pthread_attr_init(&attributes)
-        || pthread_attr_setstack(&attributes, stack_end, %(stack_bytes)d)
-        || pthread_create(&thread, &attributes, run, NULL) || pthread_join(thread, NULL)) {
-        fputs("no thread could be started\\n", stderr);
+    ucontext_t here, deep;
+    if (getcontext(&deep)) {
+        perror("getcontext");
+        return 1;
+    }
+    deep.uc_stack.ss_sp = stack_end;
+    deep.uc_stack.ss_size = %(stack_bytes)d;
+    deep.uc_link = &here;
+    makecontext(&deep, run, 0);
+    if (swapcontext(&here, &deep)) {
+        perror("swapcontext");
         return 1;
     }
     const int64_t *pairs = (const int64_t *)context[%(output)d];
@@ -66,38 +71,39 @@ int main(int argc, char **argv) {
 """
 
 
+# Fields of the context that are addresses in a region of another name.
+_INTO = {"entry": "code", "frame_limit": "frames"}
+
+
 def standalone(executable, object_code: bytes) -> Standalone:
     """The executable with the arguments and limits of its last call, which has laid them out."""
     memory = executable.memory()
-    context = executable.state.context
-    names = [f"region{index}" for index in range(len(memory))]
+    variables = {name: f"region{index}" for index, name in enumerate(memory)}
 
-    def located(address: int) -> str | None:
-        for name, (region, _) in zip(names, memory, strict=True):
-            if region.address <= address < region.address + region.size:
-                return f"(int64_t){name} + {address - region.address}"
-        return None
+    def there(address: int, name: str) -> str:
+        return f"(int64_t){variables[name]} + {address - memory[name].region.address}"
 
     contents, lines = [], []
-    for name, (region, content) in zip(names, memory, strict=True):
-        lines.append(f"int64_t *{name} = reserve({region.size});")
-        if content:
-            words = region.words.tolist()
-            contents.append(f"static const int64_t {name}_words[] = {{{_constants(words)}}};\n")
-            lines.append(f"memcpy({name}, {name}_words, sizeof {name}_words);")
-    # Behind these fields come those that running code writes. The numbers among them are sizes of
-    # what fits into memory, far below any address.
-    fixed = [getattr(context, name) for name in FIELDS[: INDEX["heap_used"]]]
-    for index, value in enumerate(fixed):
-        if (place := located(value)) is not None:
-            lines.append(f"context[{index}] = {place};")
-    for region in executable.state.address_regions():
-        name = names[next(i for i, (other, _) in enumerate(memory) if other is region)]
-        for index, value in enumerate(region.words.tolist()):
-            if (place := located(value)) is not None:
-                lines.append(f"{name}[{index}] = {place};")
+    for name, (region, filled, _) in memory.items():
+        variable = variables[name]
+        lines.append(f"int64_t *{variable} = reserve({region.size});")
+        if filled:
+            words = _constants(region.words.tolist())
+            contents.append(f"static const int64_t {variable}_words[] = {{{words}}};\n")
+            lines.append(f"memcpy({variable}, {variable}_words, sizeof {variable}_words);")
+    for name, (region, _, addresses) in memory.items():
+        for index, word in enumerate(region.words.tolist() if addresses else ()):
+            # The region has a word even where there is no slot.
+            if word:
+                lines.append(f"{variables[name]}[{index}] = {there(word, addresses)};")
+    # Behind these fields come those that running code writes.
+    fixed = FIELDS[: INDEX["heap_used"]]
+    values = [getattr(executable.state.context, field) for field in fixed]
+    for index, (field, value) in enumerate(zip(fixed, values, strict=True)):
+        if (name := _INTO.get(field, field)) in memory:
+            lines.append(f"context[{index}] = {there(value, name)};")
     source = _SOURCE % {
-        "context": _constants(fixed + [0] * (len(FIELDS) - len(fixed))),
+        "context": _constants(values + [0] * (len(FIELDS) - len(fixed))),
         "contents": "".join(contents),
         "memory": "\n".join(f"    {line}" for line in lines),
         "stack_bytes": DEEP_BYTES,

@@ -17,6 +17,7 @@ import click
 import vmlab
 from vmlab.cli import exits
 from vmlab.cli.compare import compare
+from vmlab.cli.counters import counters
 from vmlab.cli.docs import docs
 from vmlab.cli.doctor import doctor
 from vmlab.cli.listing import list_
@@ -94,7 +95,9 @@ def command_line() -> None:
     measure what each mechanism costs: `vmlab compare sieve`."""
 
 
-for _command in (compare, publish, table, plot, docs, run, test, check, fmt, show, list_, doctor):
+for _command in (
+    compare, counters, publish, table, plot, docs, run, test, check, fmt, show, list_, doctor,
+):  # fmt: skip
     command_line.add_command(_command)
 
 

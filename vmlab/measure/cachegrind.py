@@ -1,7 +1,7 @@
 """Exact counts of machine instructions, and simulated misses, by valgrind's cachegrind.
 
 A program is linked into an executable of its own, which runs under cachegrind once with one run of
-the program and once with two: the difference is one run, without the start of the process.
+the program and once with more: the difference is that many runs, without the start of the process.
 Cachegrind simulates a first-level cache of this CPU's geometry and a simple branch predictor
 (valgrind's manual, "Cachegrind", "Simulation Details"), which is not this CPU's.
 """
@@ -27,7 +27,7 @@ EVENTS = {
     "l1d_read_misses": ("D1mr",),
 }
 
-_FORGIVEN = 300  # characters of a tool's own message that a reason repeats
+_LAST_WORDS = 300  # characters of a tool's own message that a reason repeats
 
 
 class CannotSimulate(Exception):
@@ -42,16 +42,28 @@ def missing_tools() -> str | None:
     return f"{' and '.join(missing)} cannot be found: install it to have exact counts"
 
 
-def simulate(standalone: Standalone, check: Callable[[Outcome], str | None]) -> dict[str, int]:
-    """The counts of one run of the program, the second, by the keys of `EVENTS`. `check` looks at
-    what the executable did and tells what is wrong with it. Raises `CannotSimulate`."""
-    if (reason := missing_tools()) is not None:
-        raise CannotSimulate(reason)
+def simulate(
+    standalone: Standalone, check: Callable[[Outcome], str | None], runs: int
+) -> dict[str, float]:
+    """The counts of one run of the program, by the keys of `EVENTS`: the mean of so many runs after
+    the first. `check` looks at what the executable did and tells what is wrong with it, or None.
+
+    The instructions are exact. Of the misses a few of the process's own are left, since it finds
+    its data elsewhere in the cache after more runs. Raises `CannotSimulate`."""
     with tempfile.TemporaryDirectory(prefix="vmlab-") as name:
         folder = Path(name)
         program = _link(standalone, folder)
-        once, twice = (_run(program, runs, standalone, check) for runs in (1, 2))
-    return {key: sum(twice[e] - once[e] for e in events) for key, events in EVENTS.items()}
+        once, more = (_run(program, n, standalone, check) for n in (1, 1 + runs))
+    counts = {
+        key: sum(more[event] - once[event] for event in events) for key, events in EVENTS.items()
+    }
+    # All runs execute the same instructions: if those are not the runs' alone, this shows it.
+    if counts["instructions"] <= 0 or counts["instructions"] % runs:
+        raise CannotSimulate(
+            f"{runs} more runs executed {counts['instructions']:,} more machine instructions, which"
+            " cannot be the runs' alone"
+        )
+    return {key: max(count, 0) / runs for key, count in counts.items()}
 
 
 def _link(standalone: Standalone, folder: Path) -> Path:
@@ -59,7 +71,7 @@ def _link(standalone: Standalone, folder: Path) -> Path:
     source.write_text(standalone.source)
     code.write_bytes(standalone.object_code)
     # The interpreters' jump tables hold addresses, which a movable executable must not.
-    command = ["cc", "-O1", "-no-pie", "-pthread", str(source), str(code), "-o", str(program)]
+    command = ["cc", "-O1", "-no-pie", str(source), str(code), "-o", str(program)]
     done = subprocess.run([*command, "-lm"], capture_output=True, text=True, errors="replace")
     if done.returncode:
         raise CannotSimulate(f"it cannot be linked: {_last_words(done.stderr)}")
@@ -69,10 +81,13 @@ def _link(standalone: Standalone, folder: Path) -> Path:
 def _run(
     program: Path, runs: int, standalone: Standalone, check: Callable[[Outcome], str | None]
 ) -> dict[str, int]:
-    counts = program.with_suffix(f".{runs}.counts")
+    counts = program.with_suffix(".counts")
+    counts.unlink(missing_ok=True)
+    # Numbers of one length take the same instructions to read.
+    argument = f"{runs:019}"
     command = [
         "valgrind", "--command-line-only=yes", "--tool=cachegrind", "--cache-sim=yes",
-        "--branch-sim=yes", f"--cachegrind-out-file={counts}", str(program), str(runs),
+        "--branch-sim=yes", f"--cachegrind-out-file={counts}", str(program), argument,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     if done.returncode == -signal.SIGILL or "unhandled instruction" in done.stderr:
@@ -97,7 +112,7 @@ def _run(
 
 
 def _last_words(text: str) -> str:
-    return " ".join(text.split())[-_FORGIVEN:] or "it says nothing"
+    return " ".join(text.split())[-_LAST_WORDS:] or "it says nothing"
 
 
 def parse(text: str) -> dict[str, int]:
