@@ -9,7 +9,7 @@ from native_engines import program
 
 from vmlab.assembler import assemble
 from vmlab.engines import ENGINES, EngineUnavailable, find
-from vmlab.measure.cachegrind import _link
+from vmlab.measure.cachegrind import link
 from vmlab.outcome import Limits
 
 pytestmark = [
@@ -85,7 +85,7 @@ def test_it_does_what_the_engine_does_here(engine, tmp_path):
     executable = find(engine).build(program(ALL), counting=False)
     here = executable.call((2000, 0.1), Limits()).outcome
     standalone = executable.standalone()
-    file = _link(standalone, tmp_path)
+    file = link(standalone, tmp_path)
     for runs in (1, 3):
         printed = subprocess.run([file, str(runs)], capture_output=True, text=True, check=True)
         there = standalone.read(printed.stdout)
@@ -98,7 +98,7 @@ def test_a_trap_is_no_outcome(tmp_path):
     executable = find("switch").build(assemble(text), counting=False)
     executable.call((0,), Limits())
     standalone = executable.standalone()
-    printed = subprocess.run([_link(standalone, tmp_path), "1"], capture_output=True, text=True)
+    printed = subprocess.run([link(standalone, tmp_path), "1"], capture_output=True, text=True)
     with pytest.raises(ValueError, match="trapped with the code"):
         standalone.read(printed.stdout)
 

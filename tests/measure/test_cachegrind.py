@@ -165,7 +165,7 @@ FAKE = Standalone(
 
 @pytest.fixture
 def linked(monkeypatch, tmp_path):
-    monkeypatch.setattr(cachegrind, "_link", lambda standalone, folder: tmp_path / "program")
+    monkeypatch.setattr(cachegrind, "link", lambda standalone, folder: tmp_path / "program")
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def simulate(
     its data elsewhere in the cache after more runs. Raises `CannotSimulate`."""
     with tempfile.TemporaryDirectory(prefix="vmlab-") as name:
         folder = Path(name)
-        program = _link(standalone, folder)
+        program = link(standalone, folder)
         once, more = (_run(program, n, standalone, check) for n in (1, 1 + runs))
     counts = {
         key: sum(more[event] - once[event] for event in events) for key, events in EVENTS.items()
@@ -66,7 +66,8 @@ def simulate(
     return {key: max(count, 0) / runs for key, count in counts.items()}
 
 
-def _link(standalone: Standalone, folder: Path) -> Path:
+def link(standalone: Standalone, folder: Path) -> Path:
+    """Make the executable file in this folder. Raises `CannotSimulate`."""
     source, code, program = folder / "main.c", folder / "engine.o", folder / "program"
     source.write_text(standalone.source)
     code.write_bytes(standalone.object_code)

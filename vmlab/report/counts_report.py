@@ -89,9 +89,9 @@ def notes(counts: Counts) -> Iterator[str]:
             yield f"{engine.name} took no part: {engine.unavailable}"
     if any(r.count is not None for e in counts.engines for r in e.simulated.values()):
         yield (
-            "simulated: by valgrind's cachegrind, with a cache of this CPU's size and a simple"
-            " branch predictor; the instructions are exact, the misses those of the simulated"
-            " machine"
+            "simulated: by valgrind's cachegrind; the instructions are exact, the misses those of"
+            " its cache and of its branch predictor, which expects of an indirect jump the target"
+            " that it had last"
         )
     yield from _reasons(counts)
     shares = [
