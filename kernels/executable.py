@@ -6,6 +6,7 @@ import threading
 import time
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vmlab.engines import EngineUnavailable, Executable, Sample
 from vmlab.isa import ARRAY_HEADER_WORDS, INT_MAX, TRAPS_BY_CODE, WORD_BYTES, Type
@@ -37,6 +38,15 @@ class Needs:
     frames: int = 0
     trace: int = 0
     machine_stack: int = 0
+
+
+class Memory(NamedTuple):
+    """A region, whether a run reads in it what was there before, and the name of the region that
+    its words are addresses in, if they are."""
+
+    region: Region
+    filled: bool = False
+    addresses: str | None = None
 
 
 class State:
@@ -112,10 +122,21 @@ class State:
             self.context.depth_limit = 0
             self.context.frame_limit = 0
 
+    def memory(self) -> dict[str, Memory]:
+        """All regions; those that a field of the context has the address of, by its name."""
+        used = ("globals", "heap", "output", "stack", "frames", "trace", "cells")
+        regions = {name: Memory(getattr(self, name)) for name in used}
+        for name in ("args", "globals_initial"):
+            slots, cells = getattr(self, name), f"{name}.cells"
+            addresses = cells if self._values.counted else None
+            regions[name] = Memory(slots.region, True, addresses)
+            regions[cells] = Memory(slots.cells, True)
+        return regions
+
     def printed(self, start: int, end: int) -> tuple:
         pairs = self.output.words[2 * start : 2 * end].tolist()
         return tuple(
-            _number(bits, Type.FLOAT if kind else Type.INT)
+            number(bits, Type.FLOAT if kind else Type.INT)
             for kind, bits in zip(pairs[::2], pairs[1::2], strict=True)
         )
 
@@ -143,6 +164,10 @@ class NativeExecutable(Executable):
     def needs(self, max_depth: int) -> Needs:
         """The memory to run with so many frames."""
 
+    def memory(self) -> dict[str, Memory]:
+        """As `State.memory`, with what the engine itself has added."""
+        return self.state.memory()
+
     # Executable
 
     def call(self, args, limits, iterations=1):
@@ -169,7 +194,7 @@ class NativeExecutable(Executable):
         if code:
             trap = TrapReport(TRAPS_BY_CODE[code], self.call_chain())
         elif self.program.main.result:
-            result = _number(context.result, self.program.main.result)
+            result = number(context.result, self.program.main.result)
         output = state.printed(0, context.output_used)
         count = fuel - context.fuel if self.counting else None
         return Sample(elapsed, Outcome(result, output, trap, count))
@@ -200,6 +225,11 @@ class CompiledExecutable(NativeExecutable):
     def enter(self, runs):
         return self._enter(ctypes.addressof(self.state.context), runs)
 
+    def standalone(self):
+        from vmlab.kernels.standalone import standalone
+
+        return standalone(self, self._unit.object_code)
+
     def ir(self):
         return str(native.optimise(self._make_ir(), self._effort))
 
@@ -207,7 +237,8 @@ class CompiledExecutable(NativeExecutable):
         return self._unit.assembly or native.assembly(self._make_ir(), self._effort)
 
 
-def _number(bits, type_):
+def number(bits, type_):
+    """The value of a word that holds an int or a float."""
     if type_ is Type.FLOAT:
         return struct.unpack("<d", struct.pack("<q", bits))[0]
     return bits

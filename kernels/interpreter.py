@@ -17,7 +17,7 @@ from vmlab.kernels.dispatch import Registers
 from vmlab.kernels.emitter import Emitter
 from vmlab.kernels.encoding import HALT, InstructionSet, encode, interpreter_needs
 from vmlab.kernels.entry import copy_words, emit_enter, emit_run
-from vmlab.kernels.executable import CompiledExecutable
+from vmlab.kernels.executable import CompiledExecutable, Memory
 from vmlab.kernels.machine import Machine
 from vmlab.kernels.names import ENTRY_WORDS, Table, hash_table, intern, look_up
 from vmlab.kernels.native import compile_cached
@@ -39,6 +39,7 @@ class InterpreterExecutable(CompiledExecutable):
         context = self.state.context
         context.code = self._code.address
         context.entry = self._code.address + WORD_BYTES * self._encoded.entry
+        self._names = None
         if late:
             self._bind(values)
 
@@ -56,6 +57,11 @@ class InterpreterExecutable(CompiledExecutable):
             self._names.words[index] = word
         self.state.context.names = self._names.address
         self.state.context.last_name = len(entries) - 1
+
+    def memory(self):
+        own = {"code": self._code, "names": self._names}
+        filled = {name: Memory(region, True) for name, region in own.items() if region is not None}
+        return super().memory() | filled
 
     def needs(self, max_depth):
         return interpreter_needs(self.program, self._graph, max_depth)

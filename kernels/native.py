@@ -62,6 +62,7 @@ class Unit:
 
     library: llvm.ResourceTracker
     address: int
+    object_code: bytes
     seconds: float
     from_cache: bool
     assembly: str | None  # of code that is kept in the cache; None for others
@@ -118,7 +119,7 @@ def compile_ir(make_ir, symbol: str, effort: Effort = Effort.FULL) -> Unit:
     module = optimise(make_ir(), effort)
     object_code = call_deep(lambda: _machine(effort).emit_object(module))
     library, address = load(object_code, symbol)
-    return Unit(library, address, time.perf_counter() - start, False, None)
+    return Unit(library, address, object_code, time.perf_counter() - start, False, None)
 
 
 def compile_cached(name: str, make_ir, symbol: str) -> Unit:
@@ -135,7 +136,7 @@ def compile_cached(name: str, make_ir, symbol: str) -> Unit:
     else:
         from_cache = True
     library, address = load(kept[0], symbol)
-    return Unit(library, address, time.perf_counter() - start, from_cache, kept[1])
+    return Unit(library, address, kept[0], time.perf_counter() - start, from_cache, kept[1])
 
 
 @functools.cache

@@ -14,7 +14,7 @@ class Slots:
         self.size = values.words * len(types)
         self.region = Region(self.size, purpose)
         self.address = self.region.address
-        self._cells = Region(CELL_WORDS * len(types) if values.counted else 0, purpose)
+        self.cells = Region(CELL_WORDS * len(types) if values.counted else 0, purpose)
         for index in range(len(types) if values.typed else 0):
             self.put(index, 0)
 
@@ -22,10 +22,10 @@ class Slots:
         type_, values = self._types[index], self._values
         if values.counted:
             cell = CELL_WORDS * index
-            self._cells.words[cell + COUNT] = IMMORTAL
-            self._cells.words[cell + CELL_TAG] = TAG[type_]
-            self._cells.put(cell + VALUE, type_, value)
-            self.region.words[index] = self._cells.address + WORD_BYTES * cell
+            self.cells.words[cell + COUNT] = IMMORTAL
+            self.cells.words[cell + CELL_TAG] = TAG[type_]
+            self.cells.put(cell + VALUE, type_, value)
+            self.region.words[index] = self.cells.address + WORD_BYTES * cell
         elif values.typed:
             self.region.words[values.words * index] = TAG[type_]
             self.region.put(values.words * index + 1, type_, value)

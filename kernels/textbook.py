@@ -594,6 +594,12 @@ class TextbookExecutable(NativeExecutable):
     def machine_code(self):
         return self._compiled.assembly
 
+    def standalone(self):
+        raise EngineUnavailable(
+            "Numba's machine code calls Numba's run time in this process, so it cannot be linked"
+            " into an executable of its own"
+        )
+
 
 def _ints(region):
     return np.frombuffer(region.words, dtype=np.int64)

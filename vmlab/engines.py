@@ -25,6 +25,21 @@ class Sample:
     outcome: Outcome
 
 
+@dataclass(frozen=True, slots=True)
+class Standalone:
+    """A program on an engine, to be made an executable file of its own.
+
+    object_code  the machine code that the engine runs
+    source       a `main` for it in C: it runs the program as often as its argument says, and
+                 prints what came of the last run
+    read         makes an outcome of what `main` printed; raises ValueError where it is none
+    """
+
+    object_code: bytes
+    source: str
+    read: Callable[[str], Outcome]
+
+
 class Executable(ABC):
     """A program, ready to run on one engine. One thread at a time may run it.
 
@@ -54,6 +69,11 @@ class Executable(ABC):
     def ir(self) -> str | None:
         """The LLVM IR of the code that runs, optimised; None where the engine makes none."""
         return None
+
+    def standalone(self) -> Standalone:
+        """The program with the arguments and limits of the last call, as an executable of its own.
+        Raises `EngineUnavailable` where the engine can make none."""
+        raise EngineUnavailable("it makes no machine code of its own")
 
     def output_from(self, start: int) -> tuple[Number, ...]:
         """What the running call has printed up to now, from the value `start` on. Any thread may

@@ -1,12 +1,9 @@
-import errno
-import os
 import re
 import sys
 
 import pytest
 
-from vmlab.measure import counters, machine
-from vmlab.measure.counters import explain, probe_counters
+from vmlab.measure import machine
 from vmlab.measure.machine import Fact, describe_machine, disturbances
 
 QUIET = {
@@ -110,38 +107,3 @@ def test_each_disturbance_names_its_remedy(key, value, grave, what, remedy):
     assert found.grave is grave
     assert what in found.what
     assert remedy in found.remedy
-
-
-def test_counters_are_there_or_there_is_a_reason():
-    found = probe_counters()
-    assert found.available is (found.reason is None)
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="perf_event_open is Linux's")
-def test_the_system_call_is_made_right(monkeypatch):
-    """Page faults and the CPU clock are counted by the kernel, so they work without hardware
-    counters; unless the process may not count at all."""
-    monkeypatch.setattr(counters, "_TYPE_HARDWARE", 1)  # PERF_TYPE_SOFTWARE
-    monkeypatch.setattr(counters, "_EVENTS", {"CPU clock": 0})
-    found = probe_counters()
-    assert (
-        found.available or "not permitted" in found.reason or "no perf_event_open" in found.reason
-    )
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (errno.ENOENT, "this CPU shows no counter of cycles"),
-        (errno.EACCES, "sysctl kernel.perf_event_paranoid=2"),
-        (errno.ENOSYS, "has no perf_event_open"),
-        (errno.EMFILE, os.strerror(errno.EMFILE)),
-    ],
-)
-def test_errors_are_explained(error, reason):
-    assert reason in explain(error, "cycles")
-
-
-def test_other_systems_have_no_counters(monkeypatch):
-    monkeypatch.setattr("sys.platform", "darwin")
-    assert probe_counters().reason == "perf_event_open is Linux's; this is darwin"

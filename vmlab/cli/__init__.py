@@ -17,6 +17,7 @@ import click
 import vmlab
 from vmlab.cli import exits
 from vmlab.cli.compare import compare
+from vmlab.cli.counters import counters
 from vmlab.cli.docs import docs
 from vmlab.cli.doctor import doctor
 from vmlab.cli.explain import explain
@@ -96,7 +97,8 @@ def command_line() -> None:
 
 
 for _command in (
-    compare, explain, publish, table, plot, docs, run, test, check, fmt, show, list_, doctor,
+    compare, explain, counters, publish, table, plot, docs, run, test, check, fmt, show, list_,
+    doctor,
 ):  # fmt: skip
     command_line.add_command(_command)
 

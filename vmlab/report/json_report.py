@@ -7,6 +7,7 @@ nor infinities, and some readers round its integers to 53 bits.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -79,12 +80,7 @@ def _comparison(c: Comparison) -> Object:
         "created": c.created,
         "program": {"path": c.program.path, "digest": c.program.digest, "text": c.program.text},
         "arguments": {name: format_number(value) for name, value in c.arguments.items()},
-        "machine": {
-            key: {"label": fact.label, "value": fact.value}
-            if fact.unreadable is None
-            else {"label": fact.label, "unreadable": fact.unreadable}
-            for key, fact in c.machine.items()
-        },
+        "machine": machine_facts(c.machine),
         "counters": {"available": c.counters.available, "reason": c.counters.reason},
         "clock": {
             "source": c.clock.source,
@@ -128,6 +124,15 @@ def _comparison(c: Comparison) -> Object:
         "verdict": c.verdict,
         "notes": list(c.notes),
         "warnings": list(c.warnings),
+    }
+
+
+def machine_facts(machine: Mapping[str, Fact]) -> Object:
+    return {
+        key: {"label": fact.label, "value": fact.value}
+        if fact.unreadable is None
+        else {"label": fact.label, "unreadable": fact.unreadable}
+        for key, fact in machine.items()
     }
 
 
