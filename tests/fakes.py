@@ -31,6 +31,16 @@ expect main(3) -> 4
 
 FOUR = Outcome(4, (), None, 4)
 
+# A program with that outcome.
+PROGRAM_OF_FOUR = """\
+func main(n: int = 3) -> int
+    load n
+    push 1
+    add
+    ret
+end
+"""
+
 # LLVM IR with a loop that does nothing but count.
 COUNTING_LOOP = """
 define i64 @run(ptr %c) {

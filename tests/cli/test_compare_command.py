@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import tabulate
-from fakes import Script, engines, trapped
+from fakes import PROGRAM_OF_FOUR, Script, engines, trapped
 
 from vmlab.cli import exits
 from vmlab.comparison import Comparison
@@ -16,14 +16,7 @@ from vmlab.isa import Trap
 from vmlab.outcome import Outcome
 from vmlab.report.json_report import schema
 
-FOUR_IS_FOUR = """\
-func main(n: int = 3) -> int
-    load n
-    push 1
-    add
-    ret
-end
-
+FOUR_IS_FOUR = f"""{PROGRAM_OF_FOUR}
 expect main(3) -> 4
 """
 MS = 1_000_000

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from fakes import FOUR, Script, engines, trapped
+from fakes import FOUR, PROGRAM_OF_FOUR, Script, engines, trapped
 
 from vmlab.cli import exits
 from vmlab.engines import Standalone
@@ -17,20 +17,11 @@ from vmlab.report.counts_report import schema
 
 simulates = pytest.mark.skipif(missing_tools() is not None, reason=str(missing_tools()))
 
-FOUR_IS_FOUR = """\
-func main(n: int = 3) -> int
-    load n
-    push 1
-    add
-    ret
-end
-"""
-
 
 @pytest.fixture
 def counters(vmlab, monkeypatch):
     """Counts two fakes, with what `simulated` says of both; or other fakes, by name."""
-    Path("four.vm").write_text(FOUR_IS_FOUR)
+    Path("four.vm").write_text(PROGRAM_OF_FOUR)
     monkeypatch.setattr(cachegrind, "missing_tools", lambda: None)
     monkeypatch.setattr(
         cachegrind,

@@ -3,24 +3,15 @@
 import json
 from pathlib import Path
 
-from fakes import Script, engines
+from fakes import PROGRAM_OF_FOUR, Script, engines
 
 from vmlab.attribution import ENGINES, MECHANISMS
 from vmlab.cli import exits
 from vmlab.outcome import Outcome
 
-FOUR_IS_FOUR = """\
-func main(n: int = 3) -> int
-    load n
-    push 1
-    add
-    ret
-end
-"""
-
 
 def explained(vmlab, *options, **changed):
-    Path("four.vm").write_text(FOUR_IS_FOUR)
+    Path("four.vm").write_text(PROGRAM_OF_FOUR)
     with engines(**({name: Script() for name in ENGINES} | changed)):
         return vmlab("explain", "four.vm", *options)
 
@@ -66,7 +57,7 @@ def test_options_that_exclude_each_other(vmlab):
 def test_the_program_is_not_overwritten(vmlab):
     result = explained(vmlab, "--output", "four.vm")
     assert result.exit_code == exits.USAGE
-    assert Path("four.vm").read_text() == FOUR_IS_FOUR
+    assert Path("four.vm").read_text() == PROGRAM_OF_FOUR
 
 
 def test_disagreement_is_not_explained(vmlab):

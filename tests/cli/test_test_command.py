@@ -3,21 +3,14 @@
 from pathlib import Path
 
 import pytest
-from fakes import FOUR, Script, engines, trapped
+from fakes import FOUR, PROGRAM_OF_FOUR, Script, engines, trapped
 
 from vmlab.cli import exits
 from vmlab.engines import ENGINES
 from vmlab.isa import Trap
 from vmlab.outcome import Outcome
 
-FOUR_IS_FOUR = """\
-func main(n: int = 3) -> int
-    load n
-    push 1
-    add
-    ret
-end
-
+FOUR_IS_FOUR = f"""{PROGRAM_OF_FOUR}
 expect main(3) -> 4
 expect main(4) -> 4
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,14 +12,15 @@ from vmlab.cli import exits
 from vmlab.cli.parameters import (
     argument_option,
     bad,
+    check_rounds,
     format_option,
     limit_options,
+    open_inputs,
     open_output,
-    open_program,
-    parse_arguments,
     quick_option,
     report_option,
     rounds_option,
+    wants_json,
 )
 from vmlab.cli.plot import TERMINAL, drawn, picture_file
 from vmlab.cli.status import Status
@@ -79,19 +79,13 @@ def compare(
 
     First they must agree: on the expect lines, and in result, output and instructions. Then they
     are timed in interleaved rounds."""
-    if rounds is not None and quick:
-        raise click.UsageError("--rounds and --quick exclude each other")
-    as_json = as_json or (output is not None and output.endswith(".json"))
-    if as_json and layout is not None:
-        raise click.UsageError("--format is about tables: leave it out for JSON")
+    check_rounds(rounds, quick)
+    as_json = wants_json(as_json, layout, output)
     if plot == TERMINAL and output is None and (as_json or layout is not None):
         raise click.UsageError("a report for programs and --plot - cannot both go to stdout")
     if plot is not None and plot == output:
         raise click.UsageError("--output and --plot name the same file")
-    program = open_program(name)
-    if output is not None and Path(output).exists() and Path(output).samefile(program.source.path):
-        raise bad("--output", f"'{output}' is the program itself")
-    arguments = parse_arguments(program, assignments)
+    program, arguments = open_inputs(name, assignments, output)
 
     from vmlab.engines import COMPARED
     from vmlab.fail_if import parse_condition
@@ -164,13 +158,10 @@ def _exit_code(
     comparison: Comparison, program: Program, checks: Sequence[Condition], limits: Limits
 ) -> int:
     """Having said why, unless the verdict does."""
+    from vmlab.cli import traps
     from vmlab.report.numbers import interval
 
-    outcome = comparison.agreement.outcome
-    if outcome is not None and outcome.trap is not None:
-        from vmlab.cli import traps
-
-        click.echo(traps.report(program, outcome.trap, limits), err=True)
+    traps.tell(program, comparison.agreement.outcome, limits)
     if comparison.exit_code:
         return comparison.exit_code
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,12 +12,12 @@ from vmlab.cli import exits
 from vmlab.cli.compare import explained
 from vmlab.cli.parameters import (
     argument_option,
-    bad,
+    format_option,
     limit_options,
+    open_inputs,
     open_output,
-    open_program,
-    parse_arguments,
-    table_format,
+    report_option,
+    wants_json,
 )
 from vmlab.cli.status import Status
 
@@ -33,19 +32,8 @@ if TYPE_CHECKING:
 )
 @argument_option
 @click.option("--json", "as_json", is_flag=True, help="All counts and reasons, as JSON.")
-@click.option(
-    "--format",
-    "layout",
-    type=table_format,
-    metavar="NAME",
-    help="Nothing but the table, in a format of tabulate: github, html, latex, tsv ...",
-)
-@click.option(
-    "--output",
-    metavar="FILE",
-    type=click.Path(),
-    help="Write the report to this file; JSON if its name ends in .json.",
-)
+@format_option
+@report_option
 @limit_options
 @click.pass_context
 def counters(
@@ -63,13 +51,8 @@ def counters(
     Measured by the CPU's counters where the system shows them, and counted exactly by valgrind's
     cachegrind where valgrind and a C compiler are installed: that runs a program some fifty times
     slower. First the engines must agree, as for compare."""
-    as_json = as_json or (output is not None and output.endswith(".json"))
-    if as_json and layout is not None:
-        raise click.UsageError("--format is about tables: leave it out for JSON")
-    program = open_program(name)
-    if output is not None and Path(output).exists() and Path(output).samefile(program.source.path):
-        raise bad("--output", f"'{output}' is the program itself")
-    arguments = parse_arguments(program, assignments)
+    as_json = wants_json(as_json, layout, output)
+    program, arguments = open_inputs(name, assignments, output)
 
     from vmlab.measure.counting import count
     from vmlab.report import counts_report
@@ -95,5 +78,5 @@ def counters(
     if outcome.trap is not None:
         from vmlab.cli import traps
 
-        click.echo(traps.report(program, outcome.trap, limits), err=True)
+        traps.tell(program, outcome, limits)
         context.exit(exits.TRAPPED)

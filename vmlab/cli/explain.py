@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,14 +13,15 @@ from vmlab.cli.compare import explained
 from vmlab.cli.parameters import (
     argument_option,
     bad,
+    check_rounds,
     format_option,
     limit_options,
+    open_inputs,
     open_output,
-    open_program,
-    parse_arguments,
     quick_option,
     report_option,
     rounds_option,
+    wants_json,
 )
 from vmlab.cli.status import Status
 
@@ -53,15 +53,9 @@ def explain(
 
     Each mechanism is added to straight machine code, and removed from the whole interpreter; both
     are timed in the same interleaved rounds."""
-    if rounds is not None and quick:
-        raise click.UsageError("--rounds and --quick exclude each other")
-    as_json = as_json or (output is not None and output.endswith(".json"))
-    if as_json and layout is not None:
-        raise click.UsageError("--format is about tables: leave it out for JSON")
-    program = open_program(name)
-    if output is not None and Path(output).exists() and Path(output).samefile(program.source.path):
-        raise bad("--output", f"'{output}' is the program itself")
-    arguments = parse_arguments(program, assignments)
+    check_rounds(rounds, quick)
+    as_json = wants_json(as_json, layout, output)
+    program, arguments = open_inputs(name, assignments, output)
 
     from vmlab.attribution import ENGINES, INTERVALS, attribute
     from vmlab.measure.compare import compare as measure
@@ -84,11 +78,9 @@ def explain(
                 progress=status,
             )
         if comparison.rounds is None:
-            outcome = comparison.agreement.outcome
-            if outcome is not None and outcome.trap is not None:
-                from vmlab.cli import traps
+            from vmlab.cli import traps
 
-                click.echo(traps.report(program, outcome.trap, limits), err=True)
+            traps.tell(program, comparison.agreement.outcome, limits)
             raise exits.Stop(comparison.verdict, comparison.exit_code)
         attribution = attribute(comparison)
         write(_report(attribution, as_json, layout))

@@ -160,6 +160,19 @@ report_option = click.option(
 )
 
 
+def wants_json(as_json: bool, layout: str | None, output: str | None) -> bool:
+    """Whether a report is to be JSON, by --json or by the name of --output."""
+    as_json = as_json or (output is not None and output.endswith(".json"))
+    if as_json and layout is not None:
+        raise click.UsageError("--format is about tables: leave it out for JSON")
+    return as_json
+
+
+def check_rounds(rounds: int | None, quick: bool) -> None:
+    if rounds is not None and quick:
+        raise click.UsageError("--rounds and --quick exclude each other")
+
+
 # Arguments of main
 
 
@@ -196,6 +209,17 @@ def parse_arguments(program: Program, assignments: Sequence[tuple[str, str]]) ->
             message = f"main's parameter '{name}: {param.type}' has no default"
             raise bad("--arg", f"{message}; give it a value: --arg {name}=VALUE")
     return values
+
+
+def open_inputs(
+    name: str, assignments: Sequence[tuple[str, str]], output: str | None
+) -> tuple[Program, dict[str, Number]]:
+    """The program and `main`'s arguments, of a command whose report must not overwrite the
+    program."""
+    program = open_program(name)
+    if output is not None and Path(output).exists() and Path(output).samefile(program.source.path):
+        raise bad("--output", f"'{output}' is the program itself")
+    return program, parse_arguments(program, assignments)
 
 
 def _parse_value(param: Variable, text: str) -> Number:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import click
+
 from vmlab.diagnostics import excerpt
 from vmlab.isa import Trap
-from vmlab.outcome import Limits, Place, TrapReport
+from vmlab.outcome import Limits, Outcome, Place, TrapReport
 from vmlab.program import Instruction, Program
 
 # Of a call chain longer than both together, so many calls are shown at either end.
@@ -50,6 +52,12 @@ def report(program: Program, trap: TrapReport, limits: Limits, *, timed_out: boo
             *(f"  {line}" for line in _calls(program, trap)),
         ]
     )
+
+
+def tell(program: Program, outcome: Outcome | None, limits: Limits) -> None:
+    """Report the trap on stderr, if that is how the run ended."""
+    if outcome is not None and outcome.trap is not None:
+        click.echo(report(program, outcome.trap, limits), err=True)
 
 
 def place(program: Program, trap: TrapReport) -> str:
