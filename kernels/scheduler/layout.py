@@ -50,6 +50,7 @@ class After(IntEnum):
     FINISH = 0
     YIELD = 1
     BLOCK = 2
+    JOIN = 3
 
 
 List = Structure(
