@@ -5,7 +5,7 @@ import mmap
 import threading
 from collections.abc import Sequence
 
-from vmlab.kernels.scheduler import bodies, channels, parking, tasks
+from vmlab.kernels.scheduler import channels, parking, tasks
 from vmlab.kernels.scheduler.composition import Kernel
 from vmlab.kernels.scheduler.layout import MAX_WORKERS, Scheduler, Task, Worker
 from vmlab.kernels.scheduler.structures import LINE_BYTES, WORD_BYTES, Structure
@@ -119,14 +119,5 @@ class Machine:
         self.kernel.call["halt"](self.scheduler)
 
 
-# What Python calls in any kernel.
+# What a Machine calls in its kernel.
 FUNCTIONS = (tasks.work, tasks.launch, tasks.begin, parking.halt, channels.make_channel)
-
-ENTRIES = (
-    bodies.nothing,
-    bodies.yielder,
-    bodies.launcher,
-    bodies.sender,
-    bodies.receiver,
-    bodies.ponger,
-)

@@ -32,12 +32,17 @@ def launch(worker: Worker, entry: Code, parent: Task) -> Task:
     there is no memory. Nobody may join it unless the caller sets `joinable`."""
     task = Task(allocate(worker, size_of(Task)))
     if task is not None:
-        task.frame = None
-        task.entry = entry
-        task.parent = parent
-        task.joinable = 0
-        task.joiner.store(0, relaxed)
+        describe(task, entry, parent)
     return task
+
+
+def describe(task: Task, entry: Code, parent: Task):
+    task.status = Status.FREE
+    task.frame = None
+    task.entry = entry
+    task.parent = parent
+    task.joinable = 0
+    task.joiner.store(0, relaxed)
 
 
 def begin(worker: Worker, task: Task):
