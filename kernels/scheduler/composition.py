@@ -5,7 +5,9 @@ and no rings, and all tasks that are ready stand in one list, in the order of th
 
 import ctypes
 import functools
+import hashlib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from llvmlite import ir
 
@@ -29,7 +31,7 @@ class Kernel:
         self.parallel = parallel
         names = [*functions, *entries]
         make = functools.partial(_module, parallel, names)
-        self._unit = native.compile_cached(name, make, _TABLE)
+        self._unit = native.compile_cached(f"{name}-{_digest(names)}", make, _TABLE)
         table = (ctypes.c_void_p * len(names)).from_address(self._unit.address)
         address = dict(zip((f.__name__ for f in names), table, strict=True))
         self.call = {f.__name__: _callable(f, address[f.__name__]) for f in functions}
@@ -38,6 +40,12 @@ class Kernel:
     @property
     def assembly(self) -> str:
         return self._unit.assembly
+
+
+def _digest(functions: Iterable[Callable]) -> str:
+    """Of the files that functions come from: the cache knows those of the kernels only."""
+    files = sorted({function.__code__.co_filename for function in functions})
+    return hashlib.sha256(b"".join(Path(f).read_bytes() for f in files)).hexdigest()[:16]
 
 
 def _callable(function: Callable, address: int):

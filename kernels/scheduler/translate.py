@@ -127,7 +127,7 @@ def symbol(source: FunctionType) -> str:
 
 def signature(source: FunctionType) -> tuple[dict[str, object], object]:
     """The types of the parameters by name, and of the result (None: nothing)."""
-    annotations = inspect.get_annotations(source)
+    annotations = inspect.get_annotations(source, eval_str=True)
     names = inspect.signature(source).parameters
     return {name: annotations[name] for name in names}, annotations.get("return")
 
