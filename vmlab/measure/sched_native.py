@@ -30,7 +30,9 @@ _ENTRIES = (
 )
 
 _MEMORY = 64 << 20
-_PARKED_TASK = 512  # more than any takes: what is reserved for each
+
+# As many tasks wait at once, and more than any of them takes, which is reserved for each.
+_PARKED_TASKS, _PARKED_ROOM = 1_000_000, 512
 
 
 @functools.cache
@@ -65,8 +67,8 @@ class NativeScheduler(System):
     """The kernel with so many workers; `parallel`: in the composition for several."""
 
     def __init__(self, workers: int, parallel: bool, clock: Clock):
-        several = f"several, {workers} running" if parallel else "one"
-        self.name = f"vmlab, {several}"
+        count = f"{workers} worker{'s' if workers > 1 else ''}"
+        self.name = f"vmlab, M:N, {count}" if parallel else "vmlab, single-worker"
         self.workers, self.kernel, self.clock = workers, kernel(parallel), clock
 
     def measure(self, operation: Operation, samples: int) -> Sequence[float] | None:
@@ -74,7 +76,7 @@ class NativeScheduler(System):
             case Operation.WAKE:
                 return self._wake(samples) if self.kernel.parallel and self.workers > 1 else None
             case Operation.PARKED:
-                return [self.bytes_parked(100_000)]
+                return [self.bytes_parked(_PARKED_TASKS)]
         machine, table = Machine(self.kernel, self.workers, _MEMORY), _Table(samples)
         other = _Table(samples)
         parts = self._launch(operation, machine, table.address, other.address)
@@ -121,7 +123,7 @@ class NativeScheduler(System):
     def bytes_parked(self, tasks: int) -> float:
         """What a task takes that waits for a value, all told: descriptor, frame, and what is lost
         around them."""
-        machine = Machine(self.kernel, self.workers, tasks * _PARKED_TASK)
+        machine = Machine(self.kernel, self.workers, tasks * _PARKED_ROOM)
         entry = self.kernel.entry["parked"]
         channel = machine.channel(0)
         before = machine.memory_used
