@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import itertools
 import signal
 import threading
 import time
@@ -73,9 +74,12 @@ class Log:
         return iter(self.words[1 : 1 + self.words[0]])
 
 
-def table(samples):
-    words = (ctypes.c_uint64 * (samples + 1))(samples)
-    return words, ctypes.addressof(words)
+class Table:
+    """What the tasks of the bench write samples to."""
+
+    def __init__(self, samples):
+        self.words = (ctypes.c_uint64 * (samples + 1))(samples)
+        self.address = ctypes.addressof(self.words)
 
 
 @COMPOSITIONS
@@ -119,11 +123,11 @@ def test_all_workers_leave_when_nothing_can_go_on():
 def test_a_machine_can_run_again(parallel):
     here = machine(parallel)
     channel = here.channel(1)
-    out, address = table(1)
-    here.launch("consumer", [address, channel])
+    table = Table(1)
+    here.launch("consumer", [table.address, channel])
     here.run()
     assert here.waiting == 1
-    here.launch("producer", [address, channel])
+    here.launch("producer", [table.address, channel])
     here.run()
     assert here.waiting == 0
 
@@ -132,11 +136,11 @@ def test_a_machine_can_run_again(parallel):
 def test_values_pass_through_tasks(parallel):
     here = machine(parallel)
     channels = [here.channel(n) for n in (0, 2, 0, 1)]
-    out, address = table(1)
-    for first, second in zip(channels, channels[1:], strict=False):
+    table = Table(1)
+    for first, second in itertools.pairwise(channels):
         here.launch("doubling", [first, second, bench.BATCH])
-    here.launch("producer", [address, channels[0]])
-    here.launch("consumer", [address, channels[-1]])
+    here.launch("producer", [table.address, channels[0]])
+    here.launch("consumer", [table.address, channels[-1]])
     here.run()
     assert here.waiting == 0
 
@@ -168,8 +172,8 @@ def test_ctrl_c_ends_a_run():
 @COMPOSITIONS
 def test_memory_is_used_again(parallel):
     here = machine(parallel)
-    out, address = table(1_000)
-    here.launch("launcher", [address, kernel(parallel).entry["nothing"]])
+    table = Table(1_000)
+    here.launch("launcher", [table.address, kernel(parallel).entry["nothing"]])
     here.run()
     assert here.total("launched") == 1 + 1_000 * bench.BATCH
     assert here.memory_used < 3 * bench.BATCH * Task.bytes

@@ -1,5 +1,7 @@
 """The scheduler's language as machine code."""
 
+import ctypes
+
 import pytest
 
 from vmlab.kernels.scheduler import composition, tasks
@@ -34,10 +36,9 @@ def loops(end: Word) -> Word:
 def conditions(a: Word, b: Word) -> Word:
     if a == 0 or b // a == 2:
         return 1
-    elif not (a < b and b != 7):
+    if not (a < b and b != 7):
         return 2
-    else:
-        return 3
+    return 3
 
 
 def unsigned(a: Word) -> Word:
@@ -79,8 +80,6 @@ def test_functions_do_what_python_says(parallel):
     assert call["unsigned"](0) == 3
     assert call["unsigned"](1) == 0
     assert call["chosen"]() == 1 + parallel
-    import ctypes
-
     word = ctypes.c_uint64()
     assert call["atomic"](ctypes.addressof(word)) == 1005
 
@@ -107,8 +106,7 @@ def wrong_type(worker: Worker, task: Task):
 
 
 def no_result(a: Word) -> Word:
-    if a:
-        return 1
+    a += 1
 
 
 def other_python(a: Word) -> Word:

@@ -98,8 +98,8 @@ def command_line() -> None:
 
 
 for _command in (
-    compare, explain, counters, sched, publish, table, plot, docs, run, test, check, fmt, show, list_,
-    doctor,
+    compare, explain, counters, sched, publish, table, plot, docs, run, test, check, fmt, show,
+    list_, doctor,
 ):  # fmt: skip
     command_line.add_command(_command)
 

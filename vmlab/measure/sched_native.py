@@ -13,7 +13,15 @@ from vmlab.kernels.scheduler.composition import Kernel
 from vmlab.kernels.scheduler.machine import FUNCTIONS, Machine
 from vmlab.measure.scheduling import Clock, Operation, System
 
-_FUNCTIONS = (*FUNCTIONS, bench.clock, bench.now, bench.hand_off, bench.answer, bench.stages, bench.park_many)
+_FUNCTIONS = (
+    *FUNCTIONS,
+    bench.clock,
+    bench.now,
+    bench.hand_off,
+    bench.answer,
+    bench.stages,
+    bench.park_many,
+)
 _ENTRIES = (
     bench.nothing,
     bench.launcher,
@@ -130,7 +138,7 @@ class NativeScheduler(System):
         launched = self.kernel.call["park_many"](machine.workers[0], entry, channel, tasks)
         machine.run()
         assert launched == machine.waiting == tasks
-        return (machine.memory_used - before) / tasks
+        return float(machine.memory_used - before) / tasks
 
     def stages(self, samples: int) -> dict[str, list[float]]:
         """What a launch takes up to the end of each of its stages, in nanoseconds."""

@@ -98,13 +98,13 @@ def notes(result: Scheduling) -> Iterator[str]:
         f" {clock.resolution_ticks * clock.nanoseconds_a_tick:.2f} ns; reading it takes"
         f" {clock.cost_ticks * clock.nanoseconds_a_tick:.1f} ns, which is subtracted"
     )
-    for system, stages in result.stages.items():
+    for name, stages in result.stages.items():
         before, parts = 0.0, []
         for stage, rounds in stages.items():
             until = statistics.median(map(statistics.median, rounds))
             parts.append(f"{stage} {significant(max(0.0, until - before))}")
             before = until
-        yield f"a launch alone on {system}, by stage: {', '.join(parts)} ns"
+        yield f"a launch alone on {name}, by stage: {', '.join(parts)} ns"
     low, high = min(result.speedups), max(result.speedups)
     yield (
         f"parallel work: two workers do {statistics.median(result.speedups):.2f} times what one"
