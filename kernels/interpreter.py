@@ -20,7 +20,7 @@ from vmlab.kernels.entry import copy_words, emit_enter, emit_run
 from vmlab.kernels.executable import CompiledExecutable, Memory
 from vmlab.kernels.machine import Machine
 from vmlab.kernels.names import ENTRY_WORDS, Table, hash_table, intern, look_up
-from vmlab.kernels.native import compile_cached
+from vmlab.kernels.native import Effort, compile_cached
 from vmlab.kernels.values import I64, WORDS, i64, keep_apart
 
 
@@ -34,12 +34,15 @@ class InterpreterExecutable(CompiledExecutable):
         if late:
             self._bind(values)
 
-    def _load(self, engine, dispatch, instructions, emitter, encoded, program, counting):
+    def _load(
+        self, engine, dispatch, instructions, emitter, encoded, program, counting,
+        effort=Effort.FULL,
+    ):  # fmt: skip
         """Make the interpreter whose handlers `emitter` emits, and give it the encoded program."""
         make_ir = partial(engine_ir, engine, dispatch, instructions, emitter, counting)
         name = f"{engine}.counting" if counting else engine
-        unit = compile_cached(name, make_ir, "enter")
-        super().__init__(program, counting, unit, make_ir, values=instructions.values)
+        unit = compile_cached(name, make_ir, "enter", effort)
+        super().__init__(program, counting, unit, make_ir, effort, instructions.values)
         self._graph = CallGraph.of(program)
         self._encoded = encoded
         self._code = encoded.region()

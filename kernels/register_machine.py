@@ -10,20 +10,25 @@ them: a place where the program can run out of fuel.
 from dataclasses import dataclass
 from functools import cached_property
 
-from vmlab.isa import VARIANTS, Flow, Operand, Trap, Variant
+from vmlab.isa import Flow, Operand, Trap, Variant
+from vmlab.kernels import register_text
 from vmlab.kernels.context import FRAME_RECORD_WORDS
 from vmlab.kernels.dispatch import Registers
-from vmlab.kernels.encoding import HALT, Encoded
+from vmlab.kernels.encoding import HALT, Encoded, bits
 from vmlab.kernels.interpreter import HandlerEmitter, InterpreterExecutable
 from vmlab.kernels.names import function_name, intern
+from vmlab.kernels.native import Effort
 from vmlab.kernels.registers import (
+    ACCUMULATOR,
     CONSTANT,
     Constant,
     Operation,
+    Register,
+    name_of,
     operation_kinds,
     translate,
 )
-from vmlab.kernels.values import I64, RAW, WORDS, i64
+from vmlab.kernels.values import I64, RAW, WORDS, i64, to_word
 from vmlab.outcome import Place
 
 
@@ -49,7 +54,7 @@ class OperationHandler:
     @cached_property
     def own_operand(self) -> int:
         """The word in which the operand of the stack instruction stands."""
-        return self.first_source + len(self.kinds)
+        return self.first_source + len(self.kinds) - self.kinds.count(ACCUMULATOR)
 
     @cached_property
     def words(self) -> int:
@@ -59,11 +64,6 @@ class OperationHandler:
         return self.own_operand + own
 
 
-def operation_name(variants, kinds: str, backward: bool) -> str:
-    name = "+".join(variant.name for variant in variants) or ("move" if kinds else "nop")
-    return ".".join([name, *([kinds] if kinds else []), *(["backward"] if backward else [])])
-
-
 class OperationSet:
     """All operations that can be written in words."""
 
@@ -71,8 +71,10 @@ class OperationSet:
 
     @cached_property
     def handlers(self) -> dict[str, OperationHandler]:
-        """By name, in the order of their opcodes."""
-        return {handler.name: handler for handler in self._handlers()}
+        """By name, in the order of their opcodes: those with the same kinds of sources stand
+        together, so that what a program uses is not spread over all of the code."""
+        handlers = sorted(self._handlers(), key=lambda handler: (handler.kinds, handler.name))
+        return {handler.name: handler for handler in handlers}
 
     @cached_property
     def codes(self) -> dict[str, int]:
@@ -83,11 +85,15 @@ class OperationSet:
         for variants, kinds, results in operation_kinds():
             jumps = bool(variants) and variants[-1].opcode.operand is Operand.LABEL
             for backward in (False, True) if jumps else (False,):
-                name = operation_name(variants, kinds, backward)
+                name = _handler_name(name_of(variants, kinds), backward)
                 yield OperationHandler(name, variants, kinds, results, backward)
 
     def handler(self, operation: Operation, backward: bool) -> OperationHandler:
-        return self.handlers[operation_name(operation.variants, operation.kinds, backward)]
+        return self.handlers[_handler_name(operation.name, backward)]
+
+
+def _handler_name(operation: str, backward: bool) -> str:
+    return f"{operation}.backward" if backward else operation
 
 
 OPERATIONS = OperationSet()
@@ -120,7 +126,11 @@ def encode_operations(program, counting: bool) -> Encoded:
             write(place, OPERATIONS.codes[handler.name])
             write(place, *(register.index for register in operation.results))
             for source in operation.sources:
-                write(place, source.word if isinstance(source, Constant) else source.index)
+                match source:
+                    case Register(index):
+                        write(place, index)
+                    case Constant(number):
+                        write(place, bits(number))
             if operation.flow in (Flow.JUMP, Flow.BRANCH):
                 write(place, starts[f][code.starts[operation.operand]] - here)
             elif operation.flow is Flow.CALL:
@@ -144,7 +154,14 @@ class RegisterExecutable(InterpreterExecutable):
 
     def __init__(self, engine, dispatch, program, counting):
         encoded = encode_operations(program, counting)
-        self._load(engine, dispatch, OPERATIONS, OperationEmitter, encoded, program, counting)
+        # The handlers that count are many and large: seconds for LLVM to optimise.
+        effort = Effort.QUICK if counting else Effort.FULL
+        self._load(
+            engine, dispatch, OPERATIONS, OperationEmitter, encoded, program, counting, effort
+        )
+
+    def listing(self):
+        return register_text.listing(self.program)
 
 
 class OperationEmitter(HandlerEmitter):
@@ -166,6 +183,7 @@ class OperationEmitter(HandlerEmitter):
             self.safepoint()
         self.pushed = []
         self.sources = len(handler.kinds)
+        self.word_behind = handler.own_operand
         if handler.flow is Flow.CALL:
             after = self._call()
         elif handler.flow is Flow.RETURN:
@@ -175,6 +193,8 @@ class OperationEmitter(HandlerEmitter):
             if counting and handler.flow is Flow.NEXT:
                 self._use_fuel(handler.words + 1, self._word(handler.words))
             after = self.registers._replace(pc=self.next_pc)
+            if len(self.pushed) == 1:
+                after = after._replace(sp=self._accumulator(self.pushed[0]))
         self.dispatch.next(self.b, after, self.context, self.heap)
 
     def _compute_all(self):
@@ -209,13 +229,20 @@ class OperationEmitter(HandlerEmitter):
         if self.pushed:
             return self.pushed.pop()
         self.sources -= 1
-        word = self.handler.first_source + self.sources
-        if self.handler.kinds[self.sources] == CONSTANT:
-            return self._word(word)
-        return self.values.load(self, self._register(word), "frame")
+        kind = self.handler.kinds[self.sources]
+        if kind == ACCUMULATOR:
+            return self.b.ptrtoint(self.registers.sp, I64)
+        self.word_behind -= 1
+        if kind == CONSTANT:
+            return self._word(self.word_behind)
+        return self.values.load(self, self._register(self.word_behind), "frame")
 
     def push(self, kept):
         self.pushed.append(kept)
+
+    def _accumulator(self, kept):
+        """It takes the place of the stack pointer, which nobody needs here."""
+        return self.b.inttoptr(to_word(self.b, kept), WORDS)
 
     # Linkage
 
@@ -239,7 +266,9 @@ class OperationEmitter(HandlerEmitter):
         b = self.b
         _, sp, fp, rp = self.registers
         if self.handler.kinds:
-            self.values.store(self, self.pop(), fp, "frame")
+            result = self.pop()
+            sp = self._accumulator(result)
+            self.values.store(self, result, fp, "frame")
         record = self.word(rp, -FRAME_RECORD_WORDS)
         return_pc = self.load(record, "record")
         caller = self.load(self.word(record, 1), "record")
@@ -261,7 +290,5 @@ class OperationEmitter(HandlerEmitter):
         b.position_at_end(taken)
         self._count_back_edge()
         target = self._word_address(self._word(self.handler.own_operand))
-        self.dispatch.next(
-            b, self.registers._replace(pc=target), self.context, self.heap
-        )
+        self.dispatch.next(b, self.registers._replace(pc=target), self.context, self.heap)
         b.position_at_end(following)

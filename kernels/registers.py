@@ -15,11 +15,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 
 from vmlab.isa import OPCODES, VARIANTS, Flow, Operand, Type, Variant
-from vmlab.kernels.encoding import bits
 from vmlab.kernels.semantics import SEMANTICS
-from vmlab.program import Program
+from vmlab.program import Number, Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,19 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A word that stands in the code itself."""
+    """A number that stands in the code itself."""
 
-    word: int
+    number: Number
 
 
-Source = Register | Constant
+@dataclass(frozen=True, slots=True)
+class Accumulator:
+    """What the operation before has computed: it is in a register, and at hand, too."""
+
+    register: Register
+
+
+Source = Register | Constant | Accumulator
 
 
 @dataclass(slots=True)
@@ -68,6 +75,10 @@ class Operation:
     def kinds(self) -> str:
         return kinds_of(self.sources)
 
+    @property
+    def name(self) -> str:
+        return name_of(self.variants, self.kinds)
+
 
 @dataclass(frozen=True)
 class RegisterCode:
@@ -80,9 +91,7 @@ class RegisterCode:
     def is_backward(self, at: int) -> bool:
         """Whether the operation jumps to itself or to one before it."""
         operation = self.operations[at]
-        return (
-            operation.flow in (Flow.JUMP, Flow.BRANCH) and self.starts[operation.operand] <= at
-        )
+        return operation.flow in (Flow.JUMP, Flow.BRANCH) and self.starts[operation.operand] <= at
 
 
 def translate(program: Program) -> list[RegisterCode]:
@@ -92,11 +101,18 @@ def translate(program: Program) -> list[RegisterCode]:
 
 # Which operations there are
 
-REGISTER, CONSTANT = "r", "k"
+KINDS = {Register: "r", Constant: "k", Accumulator: "a"}
+REGISTER, CONSTANT, ACCUMULATOR = KINDS.values()
 
 
 def kinds_of(sources: Sequence[Source]) -> str:
-    return "".join(REGISTER if isinstance(s, Register) else CONSTANT for s in sources)
+    return "".join(KINDS[type(source)] for source in sources)
+
+
+def name_of(variants: Sequence[Variant], kinds: str) -> str:
+    """The name of an operation with sources of these kinds."""
+    computes = "+".join(variant.name for variant in variants) or ("move" if kinds else "nop")
+    return f"{computes}.{kinds}" if kinds else computes
 
 
 # What makes an operation of two instructions: a comparison, and the branch on its result.
@@ -115,8 +131,8 @@ def _only_moves(variant: Variant) -> bool:
 def operation_kinds() -> Iterator[tuple[tuple[Variant, ...], str, int]]:
     """The variants, kinds of sources, and number of results, of all operations there are."""
     yield (), "", 0
-    yield (), REGISTER, 1
-    yield (), CONSTANT, 1
+    for kind in KINDS.values():
+        yield (), kind, 1
     yield (VARIANTS["swap"],), 2 * REGISTER, 2
     for opcode in OPCODES.values():
         for variant in opcode.variants:
@@ -132,26 +148,37 @@ def operation_kinds() -> Iterator[tuple[tuple[Variant, ...], str, int]]:
 
 @cache
 def accepted(variants: tuple[Variant, ...]) -> tuple[str, ...]:
-    """The kinds of sources with which there is an operation: any number of registers and at most
-    one constant, which stands beside a register, or is all that is there and is only passed on. A
-    comparison has its constant on the right, where programs write it."""
+    """The kinds of sources with which there is an operation: registers, of which any one can be
+    the accumulator, and any one a constant if it stands beside something else or is only passed
+    on. A comparison has its constant on the right, where programs write it."""
+    if not variants:
+        return tuple(KINDS.values())
     first = variants[0]
     match first.opcode.flow:
         case Flow.RETURN:
-            return "", REGISTER, CONSTANT
+            return "", *KINDS.values()
         case Flow.CALL:
             return ("",)
+    if first.opcode.group == "stack":
+        return (2 * REGISTER,)
     pops = first.effect.pops
-    possible = [
-        at for at, type_ in enumerate(pops) if type_ == "T" or len(pops) > 1 and type_ in _NUMBERS
+    constants = [
+        at
+        for at, type_ in enumerate(pops)
+        if type_ == "T" or (len(pops) > 1 and type_ in (Type.INT, Type.FLOAT))
     ]
     if first in COMPARISONS:
-        possible = possible[-1:]
-    registers = REGISTER * len(pops)
-    return (registers, *(registers[:at] + CONSTANT + registers[at + 1 :] for at in possible))
+        if len(variants) == 1:  # few programs compare other than for a branch
+            return (2 * REGISTER,)
+        constants = constants[-1:]
+    return tuple(
+        "".join(kinds)
+        for kinds in product(KINDS.values(), repeat=len(pops))
+        if kinds.count(CONSTANT) <= 1
+        and kinds.count(ACCUMULATOR) <= 1
+        and (CONSTANT not in kinds or kinds.index(CONSTANT) in constants)
+    )
 
-
-_NUMBERS = (Type.INT, Type.FLOAT)
 
 # A loop's test that is at most so many instructions long is repeated at the loop's end.
 REPEATED_TEST = 16
@@ -174,6 +201,7 @@ class _Translation:
         self.holders: dict[Register, set[int]] = {}
         self.pending: list[int] = []  # stack instructions that no operation stands for yet
         self.last: Operation | None = None  # the one before, if control comes straight from it
+        self.computed: Register | None = None  # whose value is in the accumulator, too
 
     def code(self) -> RegisterCode:
         leaders = self._leaders()
@@ -207,7 +235,7 @@ class _Translation:
     def _block(self, start: int, end: int) -> None:
         self.starts[start] = len(self.operations)
         self.depth = self.map.before[start].depth
-        self.last = None
+        self.last = self.computed = None
         at = start
         while at < end:
             at = self._step(at, end)
@@ -266,12 +294,12 @@ class _Translation:
             if other != self._home(height):
                 self._send_away(height, other)
 
-    def _free(self, busy: Sequence[Source] = ()) -> Register:
-        """A register that holds no operand: the next operand's home, if that is possible. There is
+    def _free(self, height: int, busy: Sequence[Source] = ()) -> Register:
+        """A register that holds no operand: this height's home, if that is possible. There is
         always one, since there are as many as there can be operands."""
         count = self.map.max_depth
         for step in range(count):
-            register = self._home((self.depth + step) % count)
+            register = self._home((height + step) % count)
             if register not in busy and not self._heights(register):
                 return register
         raise AssertionError("more operands than the verifier has found")
@@ -295,7 +323,7 @@ class _Translation:
                 self._emit(Operation((variant,), tuple(sources)), at)
             case _ if variant.name == "push":
                 self.pending.append(at)
-                self._push(Constant(bits(instruction.operand)))
+                self._push(Constant(instruction.operand))
             case _ if variant.name == "load":
                 self.pending.append(at)
                 self._push(Register(instruction.target))
@@ -318,7 +346,7 @@ class _Translation:
 
     def _compute(self, at: int, variant: Variant) -> None:
         sources = self._sources((variant,))
-        results = [self._free()] if variant.effect.pushes else []
+        results = [self._free(self.depth)] if variant.effect.pushes else []
         operand = self.function.code[at].operand
         self._emit(
             Operation(
@@ -337,7 +365,7 @@ class _Translation:
             if kinds_of(sources) in accepted(variants):
                 break
             if isinstance(source, Constant):
-                sources[at] = self._free(busy=sources)
+                sources[at] = self._free(self.depth + at, busy=sources)
                 self._move(sources[at], source)
         return tuple(sources)
 
@@ -350,12 +378,13 @@ class _Translation:
         if not stale and self._is_result_of_last(source):
             # What computed the value puts it into the local, where its copies are then, too.
             self.last.results = (local,)
+            self.computed = local
             self._replace(source, local)
             self.last.after += [*self.pending, at]
             self.pending = []
             return
         if stale:
-            copy = self._free(busy=[source])
+            copy = self._free(min(stale), busy=[source])
             self._move(copy, local)
             self._replace(local, copy)
         self.pending.append(at)
@@ -428,7 +457,8 @@ class _Translation:
             Operation((self.map.variants[at],), operand=callee, window=self.first_home + first), at
         )
         if function.result:
-            self._push(self._home(self.depth))
+            self.computed = self._home(self.depth)
+            self._push(self.computed)
 
     # Moves
 
@@ -457,7 +487,22 @@ class _Translation:
 
     def _emit(self, operation: Operation, *instructions: int) -> None:
         """Emit an operation that stands for these instructions and those that emitted nothing."""
+        self._use_accumulator(operation)
         operation.before = [*self.pending, *instructions]
         self.pending = []
         self.operations.append(operation)
         self.last = operation if operation.flow is Flow.NEXT else None
+        if operation.results or operation.flow is Flow.CALL:
+            self.computed = operation.results[0] if len(operation.results) == 1 else None
+
+    def _use_accumulator(self, operation: Operation) -> None:
+        for at, source in enumerate(operation.sources):
+            if source == self.computed:
+                sources = (
+                    *operation.sources[:at],
+                    Accumulator(source),
+                    *operation.sources[at + 1 :],
+                )
+                if kinds_of(sources) in accepted(operation.variants):
+                    operation.sources = sources
+                    return
