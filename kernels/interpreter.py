@@ -140,6 +140,10 @@ class HandlerEmitter(Emitter):
         if self.handler.name == HALT:
             self._stop(i64(0))
             return
+        self.dispatch.next(self.b, self.emit_instruction(counting), self.context, self.heap)
+
+    def emit_instruction(self, counting):
+        """Emit what it does; the registers after it."""
         if counting:
             fuel = self.get("fuel")
             self.trap_if(self.b.icmp_signed("==", fuel, i64(0)), Trap.OUT_OF_FUEL)
@@ -150,14 +154,11 @@ class HandlerEmitter(Emitter):
         flow = self.handler.opcode.flow
         self.next_pc = self._word_address(i64(self.handler.words))
         if flow is Flow.CALL:
-            after = self._call()
-        elif flow is Flow.RETURN:
-            after = self._return()
-        else:
-            self.compute(self.handler.variants)
-            sp = self._operand(self.height)
-            after = self.registers._replace(pc=self.next_pc, sp=sp)
-        self.dispatch.next(self.b, after, self.context, self.heap)
+            return self._call()
+        if flow is Flow.RETURN:
+            return self._return()
+        self.compute(self.handler.variants)
+        return self.registers._replace(pc=self.next_pc, sp=self._operand(self.height))
 
     # Operands
 

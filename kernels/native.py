@@ -149,7 +149,8 @@ def fingerprint() -> str:
     the versions of what compiles them, and the CPU."""
     kernels = Path(__file__).parent
     digest = hashlib.sha256()
-    for file in [Path(vmlab.isa.__file__), *sorted(kernels.glob("*.py"))]:
+    sources = sorted([*kernels.glob("*.py"), *kernels.glob("*.json")])
+    for file in [Path(vmlab.isa.__file__), *sources]:
         digest.update(file.name.encode() + file.read_bytes())
     compilers = (
         llvmlite.__version__,

@@ -132,6 +132,8 @@ ENGINES: dict[str, Engine] = {
                   "switch", "boxed", "late"),
         _composed("register", "three-address code instead of a stack's", "switch",
                   "switch", "register"),
+        _composed("super", "frequent sequences as one instruction", "switch",
+                  "switch", "super"),
         Engine("textbook", "control: plain Numba, written by hand", "switch",
                "vmlab.kernels.textbook:textbook"),
         Engine("reference", "oracle: plain Python, for reading", None,
@@ -149,7 +151,10 @@ REPRESENTATIONS = {
 LATE = {"late": "names looked up by hash at every access"}
 # And to an interpreter alone: another code to read than the program's own.
 INTERPRETERS = ("threaded", "switch")
-CODES = {"register": "three-address code instead of a stack's"}
+CODES = {
+    "register": "three-address code instead of a stack's",
+    "super": "frequent sequences as one instruction",
+}
 
 # The engines that add a mechanism each to the one before; the others stand beside the ladder.
 LADDER = (*BASES, "tagged", "boxed", "late")

@@ -231,9 +231,7 @@ def test_a_trap_is_at_its_instruction_whatever_the_operation_stands_for(n: int, 
 
 @pytest.mark.parametrize("name", ["switch+register+boxed", "threaded+register+late"])
 def test_values_are_raw_and_names_bound(name: str) -> None:
-    with pytest.raises(
-        EngineUnavailable, match="three-address code is made from what the verifier"
-    ):
+    with pytest.raises(EngineUnavailable, match="'register' is made from what the verifier"):
         find(name).build(program(main("load n")), counting=False)
 
 
