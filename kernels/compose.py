@@ -5,7 +5,9 @@ from vmlab.engines import EngineUnavailable
 from vmlab.kernels.dispatch import Switch, Threaded
 from vmlab.kernels.interpreter import InterpreterExecutable
 from vmlab.kernels.operands import Memory, Ssa
+from vmlab.kernels.register_machine import RegisterExecutable
 from vmlab.kernels.straight import StraightExecutable
+from vmlab.kernels.super_machine import SuperExecutable
 from vmlab.kernels.values import BOXED, CELLS, RAW, TAGGED
 
 BASES = {
@@ -14,6 +16,7 @@ BASES = {
     "threaded": (InterpreterExecutable, Threaded),
     "switch": (InterpreterExecutable, Switch),
 }
+CODES = {"register": RegisterExecutable, "super": SuperExecutable}
 VALUES = {"tagged": TAGGED, "boxed": BOXED, "cells": CELLS}
 
 
@@ -28,5 +31,13 @@ def compose(program, counting, base, *parts):
         )
     executable, mechanism = BASES[base]
     name = "+".join((base, *parts))
+    code = next((part for part in parts if part in CODES), None)
+    if code is not None:
+        if len(parts) > 1:
+            raise EngineUnavailable(
+                f"'{code}' is made from what the verifier knows: it goes with raw values and bound"
+                " names only"
+            )
+        return CODES[code](name, mechanism, program, counting)
     chosen = values[0] if values else RAW
     return executable(name, mechanism, chosen, "late" in parts, program, counting)

@@ -20,7 +20,7 @@ from vmlab.kernels.entry import copy_words, emit_enter, emit_run
 from vmlab.kernels.executable import CompiledExecutable, Memory
 from vmlab.kernels.machine import Machine
 from vmlab.kernels.names import ENTRY_WORDS, Table, hash_table, intern, look_up
-from vmlab.kernels.native import compile_cached
+from vmlab.kernels.native import Effort, compile_cached
 from vmlab.kernels.values import I64, WORDS, i64, keep_apart
 
 
@@ -29,19 +29,27 @@ class InterpreterExecutable(CompiledExecutable):
 
     def __init__(self, engine, dispatch, values, late, program, counting):
         instructions = InstructionSet(values, late)
-        make_ir = partial(engine_ir, engine, dispatch, instructions, counting)
+        encoded = encode(program, instructions)
+        self._load(engine, dispatch, instructions, HandlerEmitter, encoded, program, counting)
+        if late:
+            self._bind(values)
+
+    def _load(
+        self, engine, dispatch, instructions, emitter, encoded, program, counting,
+        effort=Effort.FULL,
+    ):  # fmt: skip
+        """Make the interpreter whose handlers `emitter` emits, and give it the encoded program."""
+        make_ir = partial(engine_ir, engine, dispatch, instructions, emitter, counting)
         name = f"{engine}.counting" if counting else engine
-        unit = compile_cached(name, make_ir, "enter")
-        super().__init__(program, counting, unit, make_ir, values=values)
+        unit = compile_cached(name, make_ir, "enter", effort)
+        super().__init__(program, counting, unit, make_ir, effort, instructions.values)
         self._graph = CallGraph.of(program)
-        self._encoded = encode(program, instructions)
-        self._code = self._encoded.region()
+        self._encoded = encoded
+        self._code = encoded.region()
         context = self.state.context
         context.code = self._code.address
         context.entry = self._code.address + WORD_BYTES * self._encoded.entry
         self._names = None
-        if late:
-            self._bind(values)
 
     def _bind(self, values):
         """Make the table of names: a global means its place among the globals' words, a function
@@ -76,13 +84,13 @@ class InterpreterExecutable(CompiledExecutable):
         )
 
 
-def engine_ir(engine, dispatch_type, instructions, counting) -> str:
+def engine_ir(engine, dispatch_type, instructions, emitter, counting) -> str:
     """The module of an interpreter, for any program."""
     module = ir.Module(engine)
     values = instructions.values
 
     def emit_handler(dispatch, handler, b, registers, context, heap):
-        HandlerEmitter(instructions, dispatch, handler, b, registers, context, heap).emit(counting)
+        emitter(instructions, dispatch, handler, b, registers, context, heap).emit(counting)
 
     dispatch = dispatch_type(module, instructions.handlers, emit_handler)
 
@@ -132,6 +140,10 @@ class HandlerEmitter(Emitter):
         if self.handler.name == HALT:
             self._stop(i64(0))
             return
+        self.dispatch.next(self.b, self.emit_instruction(counting), self.context, self.heap)
+
+    def emit_instruction(self, counting):
+        """Emit what it does; the registers after it."""
         if counting:
             fuel = self.get("fuel")
             self.trap_if(self.b.icmp_signed("==", fuel, i64(0)), Trap.OUT_OF_FUEL)
@@ -142,14 +154,11 @@ class HandlerEmitter(Emitter):
         flow = self.handler.opcode.flow
         self.next_pc = self._word_address(i64(self.handler.words))
         if flow is Flow.CALL:
-            after = self._call()
-        elif flow is Flow.RETURN:
-            after = self._return()
-        else:
-            self.compute(self.handler.variants)
-            sp = self._operand(self.height)
-            after = self.registers._replace(pc=self.next_pc, sp=sp)
-        self.dispatch.next(self.b, after, self.context, self.heap)
+            return self._call()
+        if flow is Flow.RETURN:
+            return self._return()
+        self.compute(self.handler.variants)
+        return self.registers._replace(pc=self.next_pc, sp=self._operand(self.height))
 
     # Operands
 
@@ -297,8 +306,8 @@ class HandlerEmitter(Emitter):
         reason.add_incoming(i64(code), self.b.block)
         return block
 
-    def _stop(self, code):
-        """End the run here."""
-        self.put("pc", self.b.ptrtoint(self.registers.pc, I64))
+    def _stop(self, code, pc=None):
+        """End the run at an instruction: this one, if there is no `pc`."""
+        self.put("pc", self.b.ptrtoint(self.registers.pc if pc is None else pc, I64))
         self.put("rp", self.b.ptrtoint(self.registers.rp, I64))
         self.b.ret(code)

@@ -75,6 +75,10 @@ class Executable(ABC):
         """The LLVM IR of the code that runs, optimised; None where the engine makes none."""
         return None
 
+    def listing(self) -> str | None:
+        """The program as the engine reads it, for people; None where that is the stack code."""
+        return None
+
     def standalone(self) -> Standalone:
         """The program with the arguments and limits of the last call, as an executable of its own.
         Raises `EngineUnavailable` where the engine can make none."""
@@ -131,6 +135,10 @@ ENGINES: dict[str, Engine] = {
                   "switch", "boxed"),
         _composed("late", "names looked up by hash at every access", "boxed",
                   "switch", "boxed", "late"),
+        _composed("register", "three-address code instead of a stack's", "switch",
+                  "switch", "register"),
+        _composed("super", "frequent sequences as one instruction", "switch",
+                  "switch", "super"),
         Engine("textbook", "control: plain Numba, written by hand", "switch",
                "vmlab.kernels.textbook:textbook"),
         Engine("reference", "oracle: plain Python, for reading", None,
@@ -146,6 +154,12 @@ REPRESENTATIONS = {
     "cells": "values in heap cells, references counted, types not checked",
 }
 LATE = {"late": "names looked up by hash at every access"}
+# And to an interpreter alone: another code to read than the program's own.
+INTERPRETERS = ("threaded", "switch")
+CODES = {
+    "register": "three-address code instead of a stack's",
+    "super": "frequent sequences as one instruction",
+}
 
 # The engines that add a mechanism each to the one before; the others stand beside the ladder.
 LADDER = (*BASES, "tagged", "boxed", "late")
@@ -168,11 +182,16 @@ def find(name: str) -> Engine:
 
 
 def _composition(name: str, base: str, parts: list[str]) -> Engine:
-    added = REPRESENTATIONS | LATE
+    added = REPRESENTATIONS | LATE | CODES
     for part in parts:
         if part not in added:
             raise ValueError(
                 f"'{name}': '{part}' cannot be added to an engine (there are: {', '.join(added)})"
+            )
+    for part in parts:
+        if part in CODES and base not in INTERPRETERS:
+            raise ValueError(
+                f"'{name}': '{part}' can be added to {' and '.join(INTERPRETERS)} only"
             )
     representations = [part for part in parts if part in REPRESENTATIONS]
     if len(representations) > 1 or len(set(parts)) < len(parts):
