@@ -5,6 +5,7 @@ from vmlab.engines import EngineUnavailable
 from vmlab.kernels.dispatch import Switch, Threaded
 from vmlab.kernels.interpreter import InterpreterExecutable
 from vmlab.kernels.operands import Memory, Ssa
+from vmlab.kernels.register_machine import RegisterExecutable
 from vmlab.kernels.straight import StraightExecutable
 from vmlab.kernels.values import BOXED, CELLS, RAW, TAGGED
 
@@ -28,5 +29,12 @@ def compose(program, counting, base, *parts):
         )
     executable, mechanism = BASES[base]
     name = "+".join((base, *parts))
+    if "register" in parts:
+        if len(parts) > 1:
+            raise EngineUnavailable(
+                "three-address code is made from what the verifier knows: 'register' goes with raw"
+                " values and bound names only"
+            )
+        return RegisterExecutable(name, mechanism, program, counting)
     chosen = values[0] if values else RAW
     return executable(name, mechanism, chosen, "late" in parts, program, counting)

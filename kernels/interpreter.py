@@ -29,19 +29,24 @@ class InterpreterExecutable(CompiledExecutable):
 
     def __init__(self, engine, dispatch, values, late, program, counting):
         instructions = InstructionSet(values, late)
-        make_ir = partial(engine_ir, engine, dispatch, instructions, counting)
+        encoded = encode(program, instructions)
+        self._load(engine, dispatch, instructions, HandlerEmitter, encoded, program, counting)
+        if late:
+            self._bind(values)
+
+    def _load(self, engine, dispatch, instructions, emitter, encoded, program, counting):
+        """Make the interpreter whose handlers `emitter` emits, and give it the encoded program."""
+        make_ir = partial(engine_ir, engine, dispatch, instructions, emitter, counting)
         name = f"{engine}.counting" if counting else engine
         unit = compile_cached(name, make_ir, "enter")
-        super().__init__(program, counting, unit, make_ir, values=values)
+        super().__init__(program, counting, unit, make_ir, values=instructions.values)
         self._graph = CallGraph.of(program)
-        self._encoded = encode(program, instructions)
-        self._code = self._encoded.region()
+        self._encoded = encoded
+        self._code = encoded.region()
         context = self.state.context
         context.code = self._code.address
         context.entry = self._code.address + WORD_BYTES * self._encoded.entry
         self._names = None
-        if late:
-            self._bind(values)
 
     def _bind(self, values):
         """Make the table of names: a global means its place among the globals' words, a function
@@ -76,13 +81,13 @@ class InterpreterExecutable(CompiledExecutable):
         )
 
 
-def engine_ir(engine, dispatch_type, instructions, counting) -> str:
+def engine_ir(engine, dispatch_type, instructions, emitter, counting) -> str:
     """The module of an interpreter, for any program."""
     module = ir.Module(engine)
     values = instructions.values
 
     def emit_handler(dispatch, handler, b, registers, context, heap):
-        HandlerEmitter(instructions, dispatch, handler, b, registers, context, heap).emit(counting)
+        emitter(instructions, dispatch, handler, b, registers, context, heap).emit(counting)
 
     dispatch = dispatch_type(module, instructions.handlers, emit_handler)
 
@@ -297,8 +302,8 @@ class HandlerEmitter(Emitter):
         reason.add_incoming(i64(code), self.b.block)
         return block
 
-    def _stop(self, code):
-        """End the run here."""
-        self.put("pc", self.b.ptrtoint(self.registers.pc, I64))
+    def _stop(self, code, pc=None):
+        """End the run at an instruction: this one, if there is no `pc`."""
+        self.put("pc", self.b.ptrtoint(self.registers.pc if pc is None else pc, I64))
         self.put("rp", self.b.ptrtoint(self.registers.rp, I64))
         self.b.ret(code)

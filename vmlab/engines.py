@@ -131,6 +131,8 @@ ENGINES: dict[str, Engine] = {
                   "switch", "boxed"),
         _composed("late", "names looked up by hash at every access", "boxed",
                   "switch", "boxed", "late"),
+        _composed("register", "three-address code instead of a stack's", "switch",
+                  "switch", "register"),
         Engine("textbook", "control: plain Numba, written by hand", "switch",
                "vmlab.kernels.textbook:textbook"),
         Engine("reference", "oracle: plain Python, for reading", None,
@@ -146,6 +148,8 @@ REPRESENTATIONS = {
     "cells": "values in heap cells, references counted, types not checked",
 }
 LATE = {"late": "names looked up by hash at every access"}
+# And to an interpreter alone: another code than one word an instruction.
+CODES = {"register": "three-address code instead of a stack's"}
 
 # The engines that add a mechanism each to the one before; the others stand beside the ladder.
 LADDER = (*BASES, "tagged", "boxed", "late")
@@ -168,7 +172,7 @@ def find(name: str) -> Engine:
 
 
 def _composition(name: str, base: str, parts: list[str]) -> Engine:
-    added = REPRESENTATIONS | LATE
+    added = REPRESENTATIONS | LATE | CODES
     for part in parts:
         if part not in added:
             raise ValueError(
