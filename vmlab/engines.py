@@ -131,6 +131,9 @@ ENGINES: dict[str, Engine] = {
                   "switch", "boxed"),
         _composed("late", "names looked up by hash at every access", "boxed",
                   "switch", "boxed", "late"),
+        Engine("subroutine", "a call and a return an instruction", "template",
+               "vmlab.kernels.subroutine:subroutine"),
+        _composed("cached", "the top of the stack in a register", "switch", "switch", "cached"),
         _composed("register", "three-address code instead of a stack's", "switch",
                   "switch", "register"),
         Engine("textbook", "control: plain Numba, written by hand", "switch",
@@ -149,7 +152,10 @@ REPRESENTATIONS = {
 }
 LATE = {"late": "names looked up by hash at every access"}
 # And to an interpreter alone: another code than one word an instruction.
-CODES = {"register": "three-address code instead of a stack's"}
+CODES = {
+    "register": "three-address code instead of a stack's",
+    "cached": "the top of the stack in a register",
+}
 
 # The engines that add a mechanism each to the one before; the others stand beside the ladder.
 LADDER = (*BASES, "tagged", "boxed", "late")
