@@ -2,6 +2,7 @@
 a way of finding names."""
 
 from vmlab.engines import EngineUnavailable
+from vmlab.kernels.cached import CachedEmitter
 from vmlab.kernels.dispatch import Switch, Threaded
 from vmlab.kernels.interpreter import InterpreterExecutable
 from vmlab.kernels.operands import Memory, Ssa
@@ -39,5 +40,9 @@ def compose(program, counting, base, *parts):
                 " names only"
             )
         return CODES[code](name, mechanism, program, counting)
+    if "cached" in parts:
+        if values:
+            raise EngineUnavailable("a register holds one word: 'cached' goes with raw values only")
+        return executable(name, mechanism, RAW, "late" in parts, program, counting, CachedEmitter)
     chosen = values[0] if values else RAW
     return executable(name, mechanism, chosen, "late" in parts, program, counting)

@@ -135,6 +135,9 @@ ENGINES: dict[str, Engine] = {
                   "switch", "boxed"),
         _composed("late", "names looked up by hash at every access", "boxed",
                   "switch", "boxed", "late"),
+        Engine("subroutine", "a call and a return an instruction", "template",
+               "vmlab.kernels.subroutine:subroutine"),
+        _composed("cached", "the top of the stack in a register", "switch", "switch", "cached"),
         _composed("register", "three-address code instead of a stack's", "switch",
                   "switch", "register"),
         _composed("super", "frequent sequences as one instruction", "switch",
@@ -154,9 +157,10 @@ REPRESENTATIONS = {
     "cells": "values in heap cells, references counted, types not checked",
 }
 LATE = {"late": "names looked up by hash at every access"}
-# And to an interpreter alone: another code to read than the program's own.
+# And to an interpreter alone, a technique that buys some of the time back.
 INTERPRETERS = ("threaded", "switch")
-CODES = {
+TECHNIQUES = {
+    "cached": "the top of the stack in a register",
     "register": "three-address code instead of a stack's",
     "super": "frequent sequences as one instruction",
 }
@@ -182,14 +186,14 @@ def find(name: str) -> Engine:
 
 
 def _composition(name: str, base: str, parts: list[str]) -> Engine:
-    added = REPRESENTATIONS | LATE | CODES
+    added = REPRESENTATIONS | LATE | TECHNIQUES
     for part in parts:
         if part not in added:
             raise ValueError(
                 f"'{name}': '{part}' cannot be added to an engine (there are: {', '.join(added)})"
             )
     for part in parts:
-        if part in CODES and base not in INTERPRETERS:
+        if part in TECHNIQUES and base not in INTERPRETERS:
             raise ValueError(
                 f"'{name}': '{part}' can be added to {' and '.join(INTERPRETERS)} only"
             )
