@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from vmlab.diagnostics import closest
@@ -168,8 +168,24 @@ TECHNIQUES = {
 # The engines that add a mechanism each to the one before; the others stand beside the ladder.
 LADDER = (*BASES, "tagged", "boxed", "late")
 
-# What `compare` times unless told otherwise: the reference is for checking, not for timing.
-COMPARED = tuple(name for name in ENGINES if name != "reference")
+# What `compare` times unless told otherwise: the ladder, and the control.
+COMPARED = (*LADDER, "textbook")
+
+# Names for several engines, wherever engines are named. `published` are those that `publish`
+# times: the reference is for checking, not for timing.
+GROUPS = {
+    "ladder": LADDER,
+    "techniques": tuple(name for name in ENGINES if name not in (*COMPARED, "reference")),
+    "published": (
+        *(name for name in ENGINES if name != "reference"),
+        *(f"threaded+{part}" for part in TECHNIQUES),
+    ),
+}
+
+
+def expand(names: Iterable[str]) -> tuple[str, ...]:
+    """The engines that these names of engines and groups stand for, each once."""
+    return tuple(dict.fromkeys(engine for name in names for engine in GROUPS.get(name, (name,))))
 
 
 def find(name: str) -> Engine:
