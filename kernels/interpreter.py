@@ -27,14 +27,21 @@ from vmlab.kernels.values import I64, WORDS, i64, keep_apart
 class InterpreterExecutable(CompiledExecutable):
     """`engine` names the composition of the other three."""
 
+    quickened = False
+
+    @staticmethod
+    def emitter():
+        """What emits a handler."""
+        return HandlerEmitter
+
     def __init__(self, engine, dispatch, values, late, program, counting):
-        instructions = InstructionSet(values, late)
-        make_ir = partial(engine_ir, engine, dispatch, instructions, counting)
+        self.instructions = InstructionSet(values, late, self.quickened)
+        make_ir = partial(engine_ir, engine, dispatch, self.instructions, self.emitter(), counting)
         name = f"{engine}.counting" if counting else engine
         unit = compile_cached(name, make_ir, "enter")
         super().__init__(program, counting, unit, make_ir, values=values)
         self._graph = CallGraph.of(program)
-        self._encoded = encode(program, instructions)
+        self._encoded = encode(program, self.instructions)
         self._code = self._encoded.region()
         context = self.state.context
         context.code = self._code.address
@@ -76,13 +83,13 @@ class InterpreterExecutable(CompiledExecutable):
         )
 
 
-def engine_ir(engine, dispatch_type, instructions, counting) -> str:
+def engine_ir(engine, dispatch_type, instructions, emitter, counting) -> str:
     """The module of an interpreter, for any program."""
     module = ir.Module(engine)
     values = instructions.values
 
     def emit_handler(dispatch, handler, b, registers, context, heap):
-        HandlerEmitter(instructions, dispatch, handler, b, registers, context, heap).emit(counting)
+        emitter(instructions, dispatch, handler, b, registers, context, heap).emit(counting)
 
     dispatch = dispatch_type(module, instructions.handlers, emit_handler)
 
@@ -120,7 +127,8 @@ class HandlerEmitter(Emitter):
 
     def __init__(self, instructions, dispatch, handler, b, registers, context, heap):
         super().__init__(b, context, heap, instructions.values)
-        self.late = instructions.late
+        self.instructions = instructions
+        self.late = instructions.late and not handler.bound
         self.dispatch = dispatch
         self.handler = handler
         self.registers = registers
@@ -149,6 +157,10 @@ class HandlerEmitter(Emitter):
             self.compute(self.handler.variants)
             sp = self._operand(self.height)
             after = self.registers._replace(pc=self.next_pc, sp=sp)
+        self.leave(after)
+
+    def leave(self, after):
+        """Go on with these registers."""
         self.dispatch.next(self.b, after, self.context, self.heap)
 
     # Operands
@@ -186,9 +198,7 @@ class HandlerEmitter(Emitter):
         )
 
     def _callee(self, operand):
-        if self.late:
-            return self.b.gep(self.pointer("code"), [self._look_up(operand)], inbounds=True)
-        return self._word_address(operand)
+        return self.look_up_function(operand) if self.late else self._word_address(operand)
 
     def _start_locals(self, target, first, end):
         """With zeros; or, where values have types, with what stands before the callee's code."""
@@ -252,8 +262,14 @@ class HandlerEmitter(Emitter):
 
     def global_address(self):
         operand = self._word(1)
-        place = self._look_up(operand) if self.late else operand
+        place = self.look_up_global(operand) if self.late else operand
         return self.b.gep(self.pointer("globals"), [place], inbounds=True)
+
+    def look_up_global(self, name):
+        return self._look_up(name)
+
+    def look_up_function(self, name):
+        return self.b.gep(self.pointer("code"), [self._look_up(name)], inbounds=True)
 
     def _look_up(self, name):
         return look_up(self, Table(self.pointer("names"), self.get("last_name")), name)

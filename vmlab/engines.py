@@ -131,6 +131,8 @@ ENGINES: dict[str, Engine] = {
                   "switch", "boxed"),
         _composed("late", "names looked up by hash at every access", "boxed",
                   "switch", "boxed", "late"),
+        _composed("quickened", "instructions that rewrite themselves for the types seen", "tagged",
+                  "switch", "tagged", "quickened"),
         Engine("textbook", "control: plain Numba, written by hand", "switch",
                "vmlab.kernels.textbook:textbook"),
         Engine("reference", "oracle: plain Python, for reading", None,
@@ -138,7 +140,8 @@ ENGINES: dict[str, Engine] = {
     )
 }  # fmt: skip
 
-# What can be added to a base, apart from the ladder: a way to represent values, and late names.
+# What can be added to a base, apart from the ladder: a way to represent values, late names, and
+# quickening of what is checked or late.
 BASES = ("inlined", "template", "threaded", "switch")
 REPRESENTATIONS = {
     "tagged": "a type tag beside every value, checked",
@@ -146,6 +149,7 @@ REPRESENTATIONS = {
     "cells": "values in heap cells, references counted, types not checked",
 }
 LATE = {"late": "names looked up by hash at every access"}
+QUICKENED = {"quickened": "instructions that rewrite themselves for the types and names seen"}
 
 # The engines that add a mechanism each to the one before; the others stand beside the ladder.
 LADDER = (*BASES, "tagged", "boxed", "late")
@@ -168,7 +172,7 @@ def find(name: str) -> Engine:
 
 
 def _composition(name: str, base: str, parts: list[str]) -> Engine:
-    added = REPRESENTATIONS | LATE
+    added = REPRESENTATIONS | LATE | QUICKENED
     for part in parts:
         if part not in added:
             raise ValueError(
@@ -177,7 +181,8 @@ def _composition(name: str, base: str, parts: list[str]) -> Engine:
     representations = [part for part in parts if part in REPRESENTATIONS]
     if len(representations) > 1 or len(set(parts)) < len(parts):
         raise ValueError(
-            f"'{name}': an engine has one of {', '.join(REPRESENTATIONS)}, and 'late' once"
+            f"'{name}': an engine has one of {', '.join(REPRESENTATIONS)},"
+            f" and each of {', '.join(LATE | QUICKENED)} once"
         )
     adds = "; ".join(added[part] for part in parts)
     return _composed(name, adds, base, base, *sorted(parts, key=list(added).index))

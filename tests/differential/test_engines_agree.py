@@ -27,7 +27,7 @@ COMPOSED = [
     "+".join((base, *parts))
     for base in ("template", "threaded", "switch")
     for parts in [["late"], *([kind, *late] for kind in REPRESENTATIONS for late in ([], ["late"]))]
-]
+] + ["threaded+quickened", "switch+late+quickened", "switch+boxed+late+quickened"]
 turns = itertools.cycle(COMPOSED)
 optimised = itertools.cycle([True] + 9 * [False])
 
