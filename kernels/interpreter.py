@@ -28,7 +28,8 @@ class InterpreterExecutable(CompiledExecutable):
     """`engine` names the composition of the other three."""
 
     def __init__(self, engine, dispatch, values, late, program, counting, emitter=None):
-        instructions, emitter = InstructionSet(values, late), emitter or HandlerEmitter
+        emitter = emitter or HandlerEmitter
+        instructions = InstructionSet(values, late, emitter.QUICKENED)
         encoded = encode(program, instructions)
         self._load(engine, dispatch, instructions, emitter, encoded, program, counting)
         if late:
@@ -43,6 +44,7 @@ class InterpreterExecutable(CompiledExecutable):
         name = f"{engine}.counting" if counting else engine
         unit = compile_cached(name, make_ir, "enter", effort)
         super().__init__(program, counting, unit, make_ir, effort, instructions.values)
+        self.instructions = instructions
         self._graph = CallGraph.of(program)
         self._spare = emitter.SPARE_SLOTS
         self._encoded = encoded
@@ -131,11 +133,13 @@ class HandlerEmitter(Emitter):
     """Emits one handler. Pops and pushes move `height`, relative to sp, at compile time; sp itself
     moves once, at the handler's end."""
 
+    QUICKENED = False  # whether instructions rewrite themselves
     REGISTERS = Registers
     SPARE_SLOTS = 0  # of the stack, a frame, beside its locals and operands
 
     def __init__(self, instructions, dispatch, handler, b, registers, context, heap):
         super().__init__(b, context, heap, instructions.values)
+        self.instructions = instructions
         self.late = instructions.late
         self.dispatch = dispatch
         self.handler = handler
@@ -214,9 +218,7 @@ class HandlerEmitter(Emitter):
         return self.registers.sp
 
     def _callee(self, operand):
-        if self.late:
-            return self.b.gep(self.pointer("code"), [self._look_up(operand)], inbounds=True)
-        return self._word_address(operand)
+        return self.look_up_function(operand) if self.late else self._word_address(operand)
 
     def _start_locals(self, target, first, end):
         """With zeros; or, where values have types, with what stands before the callee's code."""
@@ -286,8 +288,14 @@ class HandlerEmitter(Emitter):
 
     def global_address(self):
         operand = self._word(1)
-        place = self._look_up(operand) if self.late else operand
+        place = self.look_up_global(operand) if self.late else operand
         return self.b.gep(self.pointer("globals"), [place], inbounds=True)
+
+    def look_up_global(self, name):
+        return self._look_up(name)
+
+    def look_up_function(self, name):
+        return self.b.gep(self.pointer("code"), [self._look_up(name)], inbounds=True)
 
     def _look_up(self, name):
         return look_up(self, Table(self.pointer("names"), self.get("last_name")), name)

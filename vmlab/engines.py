@@ -135,6 +135,8 @@ ENGINES: dict[str, Engine] = {
                   "switch", "boxed"),
         _composed("late", "names looked up by hash at every access", "boxed",
                   "switch", "boxed", "late"),
+        _composed("quickened", "instructions that rewrite themselves for the types seen", "tagged",
+                  "switch", "tagged", "quickened"),
         Engine("subroutine", "a call and a return an instruction", "template",
                "vmlab.kernels.subroutine:subroutine"),
         _composed("cached", "the top of the stack in a register", "switch", "switch", "cached"),
@@ -160,6 +162,7 @@ LATE = {"late": "names looked up by hash at every access"}
 # And to an interpreter alone, a technique that buys some of the time back.
 INTERPRETERS = ("threaded", "switch")
 TECHNIQUES = {
+    "quickened": "instructions that rewrite themselves for the types and names seen",
     "cached": "the top of the stack in a register",
     "register": "three-address code instead of a stack's",
     "super": "frequent sequences as one instruction",
@@ -216,7 +219,8 @@ def _composition(name: str, base: str, parts: list[str]) -> Engine:
     representations = [part for part in parts if part in REPRESENTATIONS]
     if len(representations) > 1 or len(set(parts)) < len(parts):
         raise ValueError(
-            f"'{name}': an engine has one of {', '.join(REPRESENTATIONS)}, and 'late' once"
+            f"'{name}': an engine has one of {', '.join(REPRESENTATIONS)},"
+            " and every other part once"
         )
     adds = "; ".join(added[part] for part in parts)
     return _composed(name, adds, base, base, *sorted(parts, key=list(added).index))
