@@ -2,11 +2,14 @@
 a way of finding names."""
 
 from vmlab.engines import EngineUnavailable
+from vmlab.kernels.cached import CachedEmitter
 from vmlab.kernels.dispatch import Switch, Threaded
 from vmlab.kernels.interpreter import InterpreterExecutable
 from vmlab.kernels.operands import Memory, Ssa
-from vmlab.kernels.quickening import QuickenedExecutable
+from vmlab.kernels.quickening import QuickeningEmitter
+from vmlab.kernels.register_machine import RegisterExecutable
 from vmlab.kernels.straight import StraightExecutable
+from vmlab.kernels.super_machine import SuperExecutable
 from vmlab.kernels.values import BOXED, CELLS, RAW, TAGGED
 
 BASES = {
@@ -15,34 +18,43 @@ BASES = {
     "threaded": (InterpreterExecutable, Threaded),
     "switch": (InterpreterExecutable, Switch),
 }
+CODES = {"register": RegisterExecutable, "super": SuperExecutable}
 VALUES = {"tagged": TAGGED, "boxed": BOXED, "cells": CELLS}
 
 
 def compose(program, counting, base, *parts):
-    """The program on the engine that is `base` with these parts, the names in `VALUES`, `late` and
-    `quickened`. What is quickened has tagged values if nothing else is there to be quickened.
-    Raises `EngineUnavailable`."""
-    late, quickened = "late" in parts, "quickened" in parts
-    values = next((VALUES[part] for part in parts if part in VALUES), None)
-    if values is None:
-        values = TAGGED if quickened and not late else RAW
+    """The program on the engine that is `base` with these parts. What is `quickened` has tagged
+    values if nothing else is there to be quickened. Raises `EngineUnavailable`."""
+    values = [VALUES[part] for part in parts if part in VALUES]
+    late = "late" in parts
     if base == "inlined" and parts:
         raise EngineUnavailable(
             "values in SSA have no slots to tag or box, and LLVM would look the names up itself:"
             " what is added to 'inlined' is compiled away; add it to 'template'"
         )
     executable, mechanism = BASES[base]
-    if quickened:
-        if executable is not InterpreterExecutable:
+    name = "+".join((base, *parts))
+    code = next((part for part in parts if part in CODES), None)
+    if code is not None:
+        if len(parts) > 1:
             raise EngineUnavailable(
-                "its machine code has no instruction words to rewrite; add 'quickened' to"
-                " 'threaded' or 'switch'"
+                f"'{code}' is made from what the verifier knows: it goes with raw values and bound"
+                " names only"
             )
-        if not (values.checked or late):
+        return CODES[code](name, mechanism, program, counting)
+    if "cached" in parts:
+        if values or "quickened" in parts:
+            raise EngineUnavailable(
+                "a register holds one word: 'cached' goes with raw values only, not quickened"
+            )
+        return executable(name, mechanism, RAW, late, program, counting, CachedEmitter)
+    if "quickened" in parts:
+        chosen = values[0] if values else RAW if late else TAGGED
+        if not (chosen.checked or late):
             raise EngineUnavailable(
                 "nobody looks at the tags of 'cells', so there is nothing to quicken; take 'boxed',"
                 " or add 'late'"
             )
-        executable = QuickenedExecutable
-    name = "+".join((base, *parts))
-    return executable(name, mechanism, values, late, program, counting)
+        return executable(name, mechanism, chosen, late, program, counting, QuickeningEmitter)
+    chosen = values[0] if values else RAW
+    return executable(name, mechanism, chosen, late, program, counting)

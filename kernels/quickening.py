@@ -16,28 +16,27 @@ from functools import reduce
 from vmlab.isa import WORD_BYTES
 from vmlab.kernels.dispatch import Registers
 from vmlab.kernels.encoding import bound_form, typed_form
-from vmlab.kernels.interpreter import HandlerEmitter, InterpreterExecutable
+from vmlab.kernels.interpreter import HandlerEmitter
 from vmlab.kernels.values import I64, TAG, WORDS, i64, keep_apart
 
 
-class QuickenedExecutable(InterpreterExecutable):
-    """What a program has quickened stays so from one call to the next: its code is its own."""
-
-    quickened = True
-
-    @staticmethod
-    def emitter():
-        return QuickeningEmitter
-
-
 class QuickeningEmitter(HandlerEmitter):
-    """Emits one handler: one that quickens, what it quickens to, or one that does neither."""
+    """Emits one handler: one that quickens, what it quickens to, or one that does neither. What a
+    program has quickened stays so from one call to the next: its code is its own."""
 
-    def emit(self, counting):
+    QUICKENS = True
+
+    def __init__(self, instructions, dispatch, handler, *arguments):
+        super().__init__(instructions, dispatch, handler, *arguments)
+        self.instructions = instructions
+        self.late = instructions.late and not handler.bound
+
+    def emit_instruction(self, counting):
+        if not self.handler.generic:
+            return super().emit_instruction(counting)
         # The test comes before anything counts: an instruction that begins again has not begun.
-        if self.handler.generic:
-            self._test_types()
-        super().emit(counting)
+        self._test_types()
+        return self._or_again(super().emit_instruction(counting))
 
     def _test_types(self):
         b = self.b
@@ -62,9 +61,6 @@ class QuickeningEmitter(HandlerEmitter):
     def types_found(self, variant):
         if typed_form(variant) in self.instructions.handlers:
             self._become(typed_form(variant))
-
-    def leave(self, after):
-        super().leave(self._or_again(after) if self.handler.generic else after)
 
     def _or_again(self, after):
         """Where the test has failed, put the generic opcode back and stay at this instruction.

@@ -122,7 +122,7 @@ def test_nothing_is_added_to_values_in_ssa(name: str) -> None:
     [
         ("template+fast", "'fast' cannot be added"),
         ("template+tagged+boxed", "has one of tagged, boxed, cells"),
-        ("switch+late+late", "each of late, quickened once"),
+        ("switch+late+late", "each other part once"),
         ("reference+late", "no engine is called 'reference\\+late'"),
         ("template+", "'' cannot be added"),
     ],

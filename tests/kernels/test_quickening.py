@@ -41,7 +41,7 @@ def build(name: str, text: str):
 
 def written(engine) -> list[str]:
     """The handlers of the instructions as they stand in the code."""
-    names = list(engine.instructions.handlers)
+    names = list(InstructionSet(engine.state._values, engine._names is not None, True).handlers)
     places, words = engine._encoded.places, engine._code.words
     return [
         names[words[at]]
@@ -235,8 +235,7 @@ def test_a_late_name_is_looked_up_once(name: str) -> None:
     assert {"gload.bound", "gstore.bound", "call.bound"} <= set(forms)
     assert not {"gload", "gstore", "call"} & set(forms)
     # The words are now those of a program with bound names, but for the opcodes.
-    instructions = engine.instructions
-    bound = InstructionSet(instructions.values, late=False, quickened=True)
+    bound = InstructionSet(engine.state._values, late=False)
     words = encode(engine.program, bound).words
     operands = [
         at
@@ -258,10 +257,9 @@ def test_a_late_name_is_looked_up_once(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("template+quickened", "no instruction words to rewrite"),
-        ("template+tagged+late+quickened", "no instruction words to rewrite"),
-        ("inlined+quickened", "add it to"),
         ("switch+cells+quickened", "nothing to quicken"),
+        ("threaded+late+cached+quickened", "raw values only, not quickened"),
+        ("threaded+super+quickened", "raw values and bound names only"),
     ],
 )
 def test_where_nothing_can_be_quickened(name: str, reason: str) -> None:
@@ -270,8 +268,8 @@ def test_where_nothing_can_be_quickened(name: str, reason: str) -> None:
 
 
 def test_tagged_values_are_what_is_quickened_where_nothing_else_can_be() -> None:
-    assert build("switch+quickened", TWO_GLOBALS).instructions.values is TAGGED
-    assert build("switch+late+quickened", TWO_GLOBALS).instructions.values is RAW
+    assert build("switch+quickened", TWO_GLOBALS).state._values is TAGGED
+    assert build("switch+late+quickened", TWO_GLOBALS).state._values is RAW
 
 
 # Machine code.
