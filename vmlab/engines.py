@@ -135,8 +135,6 @@ ENGINES: dict[str, Engine] = {
                   "switch", "boxed"),
         _composed("late", "names looked up by hash at every access", "boxed",
                   "switch", "boxed", "late"),
-        _composed("quickened", "instructions that rewrite themselves for the types seen", "tagged",
-                  "switch", "tagged", "quickened"),
         Engine("subroutine", "a call and a return an instruction", "template",
                "vmlab.kernels.subroutine:subroutine"),
         _composed("cached", "the top of the stack in a register", "switch", "switch", "cached"),
@@ -144,6 +142,8 @@ ENGINES: dict[str, Engine] = {
                   "switch", "register"),
         _composed("super", "frequent sequences as one instruction", "switch",
                   "switch", "super"),
+        _composed("quickened", "instructions that rewrite themselves for the types seen", "tagged",
+                  "switch", "tagged", "quickened"),
         Engine("textbook", "control: plain Numba, written by hand", "switch",
                "vmlab.kernels.textbook:textbook"),
         Engine("reference", "oracle: plain Python, for reading", None,
@@ -162,10 +162,10 @@ LATE = {"late": "names looked up by hash at every access"}
 # And to an interpreter alone, a technique that buys some of the time back.
 INTERPRETERS = ("threaded", "switch")
 TECHNIQUES = {
-    "quickened": "instructions that rewrite themselves for the types and names seen",
     "cached": "the top of the stack in a register",
     "register": "three-address code instead of a stack's",
     "super": "frequent sequences as one instruction",
+    "quickened": "instructions that rewrite themselves for the types and names seen",
 }
 
 # The engines that add a mechanism each to the one before; the others stand beside the ladder.
