@@ -26,7 +26,9 @@ def compose(program, counting, base, *parts):
             "values in SSA have no slots to tag or box, and LLVM would look the names up itself:"
             " what is added to 'inlined' is compiled away; add it to 'template'"
         )
-    executable, mechanism = BASES[base]
     name = "+".join((base, *parts))
+    if program.has_tasks:
+        raise EngineUnavailable(f"'{name}' does not run coroutines; 'reference' does")
+    executable, mechanism = BASES[base]
     chosen = values[0] if values else RAW
     return executable(name, mechanism, chosen, "late" in parts, program, counting)

@@ -5,6 +5,7 @@ import mmap
 import sys
 
 from vmlab.engines import EngineUnavailable
+from vmlab.isa import FRAME_RECORD_WORDS as FRAME_RECORD_WORDS
 from vmlab.isa import Type
 
 FIELDS = (
@@ -47,9 +48,6 @@ FIELDS = (
     "back_edges",  # backward jumps that the run has taken; moves in counting builds only
 )
 INDEX = {name: i for i, name in enumerate(FIELDS)}
-
-# What a call of an interpreter leaves in `frames`: the return pc and the caller's fp.
-FRAME_RECORD_WORDS = 2
 
 # Codes that stand in place of a trap's where the fault is not the program's: compiled recursion has
 # used up the machine's stack; and what checks at run time would find that the verifier has ruled

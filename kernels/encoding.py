@@ -10,7 +10,7 @@ from array import array
 from dataclasses import dataclass
 from functools import cached_property
 
-from vmlab.isa import OPCODES, Flow, Opcode, Operand, Type, Variant
+from vmlab.isa import COROUTINES, OPCODES, Flow, Opcode, Operand, Type, Variant
 from vmlab.kernels.callgraph import CallGraph, stack_slots
 from vmlab.kernels.context import FRAME_RECORD_WORDS, Region
 from vmlab.kernels.executable import Needs
@@ -57,6 +57,8 @@ class InstructionSet:
     def _handlers(self):
         yield Handler(HALT, ())
         for opcode in OPCODES.values():
+            if opcode.group == COROUTINES:
+                continue
             if self.values.checked:
                 groups = {opcode.name: opcode.variants}
             else:
@@ -209,7 +211,8 @@ class _Encoder:
                 slots = len(callee.params), len(callee.locals)
                 self._write(place, target, *(values.words * count for count in slots))
             case Operand.ELEMENT if values.typed:
-                self._write(place, TAG[instruction.operand.array])
+                [made] = opcode.effects[0].pushes
+                self._write(place, TAG[Type.of(made, instruction.operand)])
         if opcode.flow is Flow.RETURN and values.counted:
             slots = self.program.functions[place.function].slots
             self._write(place, values.words * len(slots))

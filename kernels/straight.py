@@ -494,7 +494,7 @@ class FunctionEmitter(Emitter):
         return self.values.wrap(self, ir.Constant(llvm_type(type_), value), type_)
 
     def array_tag(self):
-        return i64(TAG[self._operand().array])
+        return i64(TAG[Type.of("T[]", self._operand())])
 
     def read_local(self):
         return self.storage.get_local(self._operand())
