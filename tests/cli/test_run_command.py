@@ -140,8 +140,16 @@ def test_a_call_chain_that_fits_is_shown_whole(vmlab):
     ("options", "body", "message"),
     [
         (["--fuel", "3"], "again:\njmp again", "out_of_fuel: a run may execute 3 instructions"),
-        (["--max-heap", "1K"], "push 128\nnewarr int\npop\nret", "out_of_memory: arrays, channels and tasks may take"),
-        (["--max-heap", "7"], "push 0\nnewarr int\npop\nret", "out_of_memory: arrays, channels and tasks may take 7 b"),
+        (
+            ["--max-heap", "1K"],
+            "push 128\nnewarr int\npop\nret",
+            "out_of_memory: arrays, channels and tasks may take",
+        ),
+        (
+            ["--max-heap", "7"],
+            "push 0\nnewarr int\npop\nret",
+            "out_of_memory: arrays, channels and tasks may take 7 b",
+        ),
         (["--max-output", "0"], "push 1\nprint\nret", "output_limit_exceeded: a run may print 0"),
         (["--timeout", "0.1"], "again:\njmp again", "interrupted: after --timeout 0.1"),
     ],

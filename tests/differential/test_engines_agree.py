@@ -82,7 +82,7 @@ def test_every_instruction_is_generated() -> None:
 
     @seed(0)
     @settings(max_examples=800, deadline=None, database=None)
-    @given(programs())
+    @given(programs(coroutines=True))
     def collect(text: str) -> None:
         seen.update(line.split()[0] for line in text.splitlines() if line.startswith("    "))
 
