@@ -6,6 +6,7 @@ from vmlab.kernels.dispatch import Switch, Threaded
 from vmlab.kernels.interpreter import InterpreterExecutable
 from vmlab.kernels.operands import Memory, Ssa
 from vmlab.kernels.straight import StraightExecutable
+from vmlab.kernels.task_interpreter import TaskInterpreterExecutable
 from vmlab.kernels.values import BOXED, CELLS, RAW, TAGGED
 
 BASES = {
@@ -26,9 +27,13 @@ def compose(program, counting, base, *parts):
             "values in SSA have no slots to tag or box, and LLVM would look the names up itself:"
             " what is added to 'inlined' is compiled away; add it to 'template'"
         )
+    executable, mechanism = BASES[base]
     name = "+".join((base, *parts))
     if program.has_tasks:
-        raise EngineUnavailable(f"'{name}' does not run coroutines; 'reference' does")
-    executable, mechanism = BASES[base]
+        if executable is not InterpreterExecutable:
+            raise EngineUnavailable(
+                f"'{base}' does not run coroutines yet; 'threaded' and 'switch' do"
+            )
+        executable = TaskInterpreterExecutable
     chosen = values[0] if values else RAW
     return executable(name, mechanism, chosen, "late" in parts, program, counting)

@@ -27,9 +27,15 @@ from vmlab.kernels.values import I64, WORDS, i64, keep_apart
 class InterpreterExecutable(CompiledExecutable):
     """`engine` names the composition of the other three."""
 
+    @staticmethod
+    def emitter():
+        """What emits a handler."""
+        return HandlerEmitter
+
     def __init__(self, engine, dispatch, values, late, program, counting):
-        instructions = InstructionSet(values, late)
-        make_ir = partial(engine_ir, engine, dispatch, instructions, counting)
+        instructions = InstructionSet(values, late, program.has_tasks)
+        make_ir = partial(engine_ir, engine, dispatch, instructions, self.emitter(), counting)
+        engine = f"{engine}.tasks" if program.has_tasks else engine
         name = f"{engine}.counting" if counting else engine
         unit = compile_cached(name, make_ir, "enter")
         super().__init__(program, counting, unit, make_ir, values=values)
@@ -76,29 +82,26 @@ class InterpreterExecutable(CompiledExecutable):
         )
 
 
-def engine_ir(engine, dispatch_type, instructions, counting) -> str:
+def engine_ir(engine, dispatch_type, instructions, emitter, counting) -> str:
     """The module of an interpreter, for any program."""
     module = ir.Module(engine)
     values = instructions.values
 
     def emit_handler(dispatch, handler, b, registers, context, heap):
-        HandlerEmitter(instructions, dispatch, handler, b, registers, context, heap).emit(counting)
+        emitter(instructions, dispatch, handler, b, registers, context, heap).emit(counting)
 
     dispatch = dispatch_type(module, instructions.handlers, emit_handler)
 
     def emit_body(b, context):
         machine = Machine(b, context)
         values.begin_run(machine)
-        args, stack = machine.pointer("args"), machine.pointer("stack")
-        copy_words(b, stack, args, machine.get("main_words"))
-        frames = machine.pointer("frames")
-        b.store(machine.get("code"), frames)
-        b.store(machine.get("stack"), b.gep(frames, [i64(1)]))
+        stack = machine.pointer("stack")
+        copy_words(b, stack, machine.pointer("args"), machine.get("main_words"))
         registers = Registers(
             pc=machine.pointer("entry"),
             sp=b.gep(stack, [machine.get("main_words")]),
             fp=stack,
-            rp=b.gep(frames, [i64(FRAME_RECORD_WORDS)]),
+            rp=emitter.first_record(machine, values),
         )
         code = dispatch.start(b, registers, context, machine.pointer("heap"))
         finished = b.icmp_unsigned("==", code, i64(0))
@@ -120,6 +123,7 @@ class HandlerEmitter(Emitter):
 
     def __init__(self, instructions, dispatch, handler, b, registers, context, heap):
         super().__init__(b, context, heap, instructions.values)
+        self.instructions = instructions
         self.late = instructions.late
         self.dispatch = dispatch
         self.handler = handler
@@ -127,6 +131,14 @@ class HandlerEmitter(Emitter):
         self.height = 0
         self.next_pc = None
         self._raise = None
+
+    @staticmethod
+    def first_record(m, values):
+        """Note that main returns to `halt`; the register for the top record."""
+        frames = m.pointer("frames")
+        m.b.store(m.get("code"), frames)
+        m.b.store(m.get("stack"), m.b.gep(frames, [i64(1)]))
+        return m.b.gep(frames, [i64(FRAME_RECORD_WORDS)])
 
     def emit(self, counting):
         if self.handler.name == HALT:
@@ -139,17 +151,20 @@ class HandlerEmitter(Emitter):
         if self.handler.backward:
             self.safepoint()
         self.counting = counting
-        flow = self.handler.opcode.flow
         self.next_pc = self._word_address(i64(self.handler.words))
+        self.go_on(self.execute(self.handler.opcode.flow))
+
+    def execute(self, flow):
+        """Emit what the instruction does; the registers afterwards."""
         if flow is Flow.CALL:
-            after = self._call()
-        elif flow is Flow.RETURN:
-            after = self._return()
-        else:
-            self.compute(self.handler.variants)
-            sp = self._operand(self.height)
-            after = self.registers._replace(pc=self.next_pc, sp=sp)
-        self.dispatch.next(self.b, after, self.context, self.heap)
+            return self._call()
+        if flow is Flow.RETURN:
+            return self._return()
+        self.compute(self.handler.variants)
+        return self.registers._replace(pc=self.next_pc, sp=self._operand(self.height))
+
+    def go_on(self, registers):
+        self.dispatch.next(self.b, registers, self.context, self.heap)
 
     # Operands
 
@@ -203,8 +218,7 @@ class HandlerEmitter(Emitter):
             self.values.store(self, self._constant(place), slot, "frame")
 
     def _return(self):
-        b = self.b
-        _, _, fp, rp = self.registers
+        b, fp = self.b, self.registers.fp
         result = self.pop() if self.handler.has_value else None
         if self.values.counted:
             end = b.gep(fp, [self._word(1)], inbounds=True)
@@ -214,7 +228,12 @@ class HandlerEmitter(Emitter):
         if result is not None:
             self.values.store(self, result, fp, "frame")
             sp = self.word(fp, self.values.words)
-        record = self.word(rp, -FRAME_RECORD_WORDS)
+        return self._leave_frame(sp)
+
+    def _leave_frame(self, sp):
+        """The registers after a return that leaves this sp."""
+        b = self.b
+        record = self.word(self.registers.rp, -FRAME_RECORD_WORDS)
         return_pc = self.load(record, "record")
         caller = self.load(self.word(record, 1), "record")
         return Registers(b.inttoptr(return_pc, WORDS), sp, b.inttoptr(caller, WORDS), record)

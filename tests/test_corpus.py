@@ -16,7 +16,7 @@ from vmlab.program import Number
 NAMES = corpus.names()
 
 # The engines that run coroutines, the fastest first; the others must say that they do not.
-RUN_TASKS = ("reference",)
+RUN_TASKS = ("threaded", "switch", "tagged", "boxed", "late", "reference")
 
 
 @pytest.mark.parametrize("engine", ENGINES)

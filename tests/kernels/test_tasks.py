@@ -13,7 +13,7 @@ from vmlab.isa import Trap
 from vmlab.outcome import Deadlock, Limits, Outcome, Place, Waiter
 from vmlab.program import Number
 
-ENGINES: list[str] = []
+ENGINES = ["threaded", "switch", "tagged", "boxed", "late"]
 BUILDS = [(engine, counting) for engine in ENGINES for counting in (True, False)]
 
 
