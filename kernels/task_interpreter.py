@@ -68,7 +68,9 @@ class TaskInterpreterExecutable(InterpreterExecutable):
             "segments": SEGMENT_LISTS + 2 * values.words * words,
             "channels": CHANNEL_HEADER_WORDS + words,
         }
-        self._regions = {name: Region(size, name, "--max-heap") for name, size in sizes.items()}
+        self._regions = {
+            name: Region(size, "tasks and channels", "--max-heap") for name, size in sizes.items()
+        }
         context = self.state.context
         for name, region in self._regions.items():
             setattr(context, name, region.address)

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import pytest
 from native_engines import agreed as agreed_on
-from native_engines import executable
+from native_engines import executable, name_of, run
+from test_interrupts import SOON, Running, trap_of
 
 from vmlab.assembler import assemble
-from vmlab.engines import EngineUnavailable, find
-from vmlab.isa import Trap
+from vmlab.engines import EngineUnavailable, Executable, find
+from vmlab.isa import WORD_BYTES, Trap
+from vmlab.kernels.tasks import block_words
+from vmlab.kernels.values import CELL_WORDS, VALUE
 from vmlab.outcome import Deadlock, Limits, Outcome, Place, Waiter
 from vmlab.program import Number
 
@@ -345,6 +348,186 @@ def test_runs_begin_afresh() -> None:
             outcome = agreed(text)
             assert outcome.output == (7,)
             assert not outcome.differences(built.call((), Limits(), iterations=3).outcome)
+
+
+# Each ends never by itself, whatever `n` is, and prints 0 when it has begun.
+ENDLESS = {
+    "tasks that yield": """
+        func turn()
+        again:
+            yield
+            jmp again
+        end
+        func main(n: int)
+            spawn turn
+            spawn turn
+            pop
+            pop
+            push 0
+            print
+            call turn
+            ret
+        end""",
+    "a task that recurses": """
+        func down(n: int) -> int
+            load n
+            push 1
+            add
+            call down
+            ret
+        end
+        func main(n: int)
+            push 0
+            print
+            push 0
+            spawn down
+            join
+            pop
+            ret
+        end""",
+    "very many tasks that wait": """
+        func stay(c: chan[int])
+            load c
+            recv
+            pop
+            pop
+            ret
+        end
+        func main(n: int)
+            local c: chan[int]
+            push 0
+            chan int
+            store c
+        more:
+            load c
+            spawn stay
+            pop
+            load n
+            push 1
+            sub
+            dup
+            store n
+            jnz more
+            yield
+            push 0
+            print
+        again:
+            jmp again
+        end""",
+}
+
+
+@pytest.mark.parametrize("build", BUILDS, ids=name_of)
+@pytest.mark.parametrize("name", ENDLESS)
+def test_another_thread_ends_it(build: tuple[str, bool], name: str) -> None:
+    limits = Limits(max_depth=10_000_000, max_heap=1 << 34)
+    running = Running(executable(ENDLESS[name], *build), (100_000,), limits)
+    running.wait_for_output()
+    sample, seconds = running.stop()
+    assert seconds < SOON
+    assert trap_of(sample) is Trap.INTERRUPTED
+    assert sample.outcome.output == (0,)
+
+
+# Memory
+
+PARKED = """
+func stay(c: chan[int])
+    load c
+    recv
+    pop
+    pop
+    ret
+end
+func main(n: int) -> int
+    local c: chan[int]
+    push 0
+    chan int
+    store c
+more:
+    load c
+    spawn stay
+    pop
+    load n
+    push 1
+    sub
+    dup
+    store n
+    jnz more
+    yield
+    load c
+    close
+    spawn idle
+    join
+    load n
+    ret
+end
+func idle()
+    ret
+end
+"""
+
+
+def used(built: Executable, fresh: str, region: str) -> int:
+    context = built.state.context
+    return getattr(context, f"fresh_{fresh}") - getattr(context, region)
+
+
+def test_a_task_that_waits_takes_224_bytes() -> None:
+    built = executable(PARKED, "threaded", False)
+    for count in (1_000, 2_000, 1_000):
+        assert built.call((count,), Limits(), iterations=2).outcome.result == 0
+        # Descriptors and first stacks of all, main's and that of `idle`.
+        assert used(built, "block", "blocks") == 192 * (count + 2)
+        # Records stay.
+        assert used(built, "record", "records") == 32 * (count + 2)
+        assert built.state.context.task_words * 8 == CHANNEL + RECORD * (count + 1)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_a_task_had_is_used_again(engine: str) -> None:
+    text = program(
+        "push 1000, again:, push 100, push 0.5, push 2, spawn deep, join, pop, push 1, sub, dup,"
+        "jnz again, print", "", DEEP
+    )  # fmt: skip
+    built = executable(text, engine, False)
+    assert built.call((), Limits()).outcome.output == (0,)
+    values = built.state.values
+    assert used(built, "block", "blocks") == 2 * 8 * block_words(values)
+    # Stacks of 32, 64, ... 1024 words.
+    assert used(built, "segment", "segments") == 8 * (64 + values.words * (2048 - 32))
+
+
+@pytest.mark.parametrize("engine", ["boxed", "late"])
+def test_every_cell_is_free_in_the_end(engine: str) -> None:
+    main, declarations, functions, _ = PRINTED["several wait for one, in order"]
+    for text, args in ((program(main, declarations, functions), ()), (PARKED, (9,))):
+        built = executable(text, engine, False)
+        assert built.call(args, Limits(), iterations=2).outcome.trap is None
+        context, cells = built.state.context, built.state.cells
+        free, cell = set(), context.free_cell
+        while cell:
+            assert cell not in free
+            free.add(cell)
+            cell = cells.words[(cell - context.cells) // WORD_BYTES + VALUE]
+        assert len(free) == (context.fresh_cell - context.cells) // (CELL_WORDS * WORD_BYTES)
+
+
+def test_memory_in_pieces_is_refused() -> None:
+    """Stacks of ever larger sizes, of each as many as the limit allows. They all fit, but what
+    is free is in pieces of sizes that are not asked for."""
+    sizes = [32 << n for n in range(5)]
+    heap_words = 1 << 13
+    functions = "".join(framed(words).replace("framed", f"f{words}") for words in sizes)
+    tasks = {words: 3 * heap_words // 4 // (words + 28) for words in sizes}
+    main = ",".join(f"{f'spawn f{words}, pop,' * tasks[words]} yield" for words in sizes)
+    text = program(main, "", functions)
+    limits = {"max_heap": 8 * heap_words}
+    assert agreed_on(text, builds=[], **limits).trap is None
+    for engine, counting in BUILDS:
+        with pytest.raises(EngineUnavailable, match="in pieces of wrong sizes"):
+            run(text, engine, counting, **limits)
+        assert run(text, engine, counting, max_heap=8 * 4 * heap_words).trap is None
 
 
 @pytest.mark.parametrize("engine", ["inlined", "template", "textbook"])
