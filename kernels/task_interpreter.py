@@ -1,5 +1,8 @@
 """The interpreters for programs with tasks: their memory, and what is read in it after a trap."""
 
+from itertools import islice
+from operator import itemgetter
+
 from vmlab.isa import (
     CHANNEL_HEADER_WORDS,
     FIRST_STACK_WORDS,
@@ -133,9 +136,10 @@ class TaskInterpreterExecutable(InterpreterExecutable):
         used = (context.fresh_record - context.records) // WORD_BYTES
         descriptors = records[DESCRIPTOR:used:TASK_RECORD_WORDS].tolist()
         descriptors[0] = context.blocks
-        alive = [number for number, address in enumerate(descriptors) if address]
-        waiters = [self._waiter(n, descriptors[n]) for n in alive[:SHOWN_WAITERS]]
-        return Deadlock(len(alive), tuple(waiters))
+        # There may be millions.
+        alive = len(descriptors) - descriptors.count(0)
+        first = islice(filter(itemgetter(1), enumerate(descriptors)), SHOWN_WAITERS)
+        return Deadlock(alive, tuple(self._waiter(*task) for task in first))
 
     def _waiter(self, number, address):
         task = self._words(address, TASK_DESCRIPTOR_WORDS)

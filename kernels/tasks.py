@@ -124,14 +124,15 @@ class TaskHandlerEmitter(HandlerEmitter):
         return self.b.mul(words, i64(WORD_BYTES * self.values.words))
 
     def _charge(self, words):
-        self.trap_if(self.b.icmp_signed(">", words, self.heap_room()), Trap.OUT_OF_MEMORY)
+        room = self.heap_room(self.get("heap_used"))
+        self.trap_if(self.b.icmp_signed(">", words, room), Trap.OUT_OF_MEMORY)
         self._add_to("task_words", words)
 
     def _add_to(self, name, number):
         self.put(name, self.b.add(self.get(name), number))
 
-    def heap_room(self):
-        return self.b.sub(super().heap_room(), self.get("task_words"))
+    def heap_room(self, used):
+        return self.b.sub(super().heap_room(used), self.get("task_words"))
 
     def _address(self, pointer):
         return self.b.ptrtoint(pointer, I64)
@@ -506,7 +507,7 @@ class TaskHandlerEmitter(HandlerEmitter):
     def channel_new(self, capacity):
         b = self.b
         self.trap_if(b.icmp_signed("<", capacity, i64(0)), Trap.NEGATIVE_LENGTH)
-        room = b.sub(self.heap_room(), i64(CHANNEL_HEADER_WORDS))
+        room = b.sub(self.heap_room(self.get("heap_used")), i64(CHANNEL_HEADER_WORDS))
         self.trap_if(b.icmp_signed(">", capacity, room), Trap.OUT_OF_MEMORY)
         words = b.add(capacity, i64(CHANNEL_HEADER_WORDS))
         self._add_to("task_words", words)
