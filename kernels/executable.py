@@ -233,13 +233,19 @@ class CompiledExecutable(NativeExecutable):
 
     def __init__(self, program, counting, unit, make_ir, effort=native.Effort.FULL, values=RAW):
         super().__init__(program, counting, values)
-        self._unit = unit
         self._make_ir = make_ir
         self._effort = effort
-        self.address = unit.address
-        self._enter = native.ENTER(unit.address)
         self.compile_seconds = unit.seconds
         self.from_cache = unit.from_cache
+        self._settle(unit)
+
+    def _settle(self, unit):
+        self._unit = unit
+        self.address = unit.address
+        self._enter = native.ENTER(unit.address)
+
+    def relocate(self):
+        self._settle(self._unit.relocated())
 
     def enter(self, runs):
         return self._enter(ctypes.addressof(self.state.context), runs)

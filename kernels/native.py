@@ -9,11 +9,13 @@ import enum
 import functools
 import hashlib
 import itertools
+import mmap
 import os
+import random
 import struct
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,6 +34,10 @@ _numbers = itertools.count()
 # addresses, so that a `switch` is one instruction, but every call goes through a register.
 NEAR = ("pic", "small")
 FAR = ("static", "large")
+
+# Pages among which the place of code is drawn: more than a CPU's predictors tell apart by the
+# low bits of an address.
+_PLACES = 1 << 12
 
 
 @functools.cache
@@ -63,9 +69,15 @@ class Unit:
     library: llvm.ResourceTracker
     address: int
     object_code: bytes
+    symbol: str
     seconds: float
     from_cache: bool
     assembly: str | None  # of code that is kept in the cache; None for others
+
+    def relocated(self) -> "Unit":
+        """The same code, loaded at another place."""
+        library, address = load(self.object_code, self.symbol)
+        return replace(self, library=library, address=address)
 
 
 class Effort(enum.Enum):
@@ -98,13 +110,17 @@ def optimise(ir_text: str, effort: Effort = Effort.FULL) -> llvm.ModuleRef:
 
 
 def load(object_code: bytes, symbol: str) -> tuple[llvm.ResourceTracker, int]:
-    library = (
-        llvm.JITLibraryBuilder()
-        .add_object_img(object_code)
-        .add_current_process()
-        .export_symbol(symbol)
-        .link(_jit(), f"vmlab.{next(_numbers)}")
-    )
+    """Make the code executable, at a page drawn at random."""
+    # The system gives the pages next to those it gave last: these keep the code at a distance.
+    size = mmap.PAGESIZE * random.randrange(1, _PLACES)
+    with mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ):
+        library = (
+            llvm.JITLibraryBuilder()
+            .add_object_img(object_code)
+            .add_current_process()
+            .export_symbol(symbol)
+            .link(_jit(), f"vmlab.{next(_numbers)}")
+        )
     return library, library[symbol]
 
 
@@ -119,7 +135,7 @@ def compile_ir(make_ir, symbol: str, effort: Effort = Effort.FULL) -> Unit:
     module = optimise(make_ir(), effort)
     object_code = call_deep(lambda: _machine(effort).emit_object(module))
     library, address = load(object_code, symbol)
-    return Unit(library, address, object_code, time.perf_counter() - start, False, None)
+    return Unit(library, address, object_code, symbol, time.perf_counter() - start, False, None)
 
 
 def compile_cached(name: str, make_ir, symbol: str) -> Unit:
@@ -136,7 +152,8 @@ def compile_cached(name: str, make_ir, symbol: str) -> Unit:
     else:
         from_cache = True
     library, address = load(kept[0], symbol)
-    return Unit(library, address, kept[0], time.perf_counter() - start, from_cache, kept[1])
+    seconds = time.perf_counter() - start
+    return Unit(library, address, kept[0], symbol, seconds, from_cache, kept[1])
 
 
 @functools.cache

@@ -62,6 +62,11 @@ class Executable(ABC):
     def interrupt(self) -> None:
         """Make the running call trap `interrupted` at its next safepoint. Any thread may do so."""
 
+    def relocate(self) -> None:
+        """Move the machine code to another place in memory, drawn at random; without machine code
+        of its own, do nothing. Not while a call runs."""
+        return
+
     def machine_code(self) -> str | None:
         """The assembly text of the code that runs; None where the engine makes none."""
         return None
