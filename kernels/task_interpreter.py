@@ -13,6 +13,7 @@ from vmlab.isa import (
     Trap,
 )
 from vmlab.kernels.callgraph import stack_slots
+from vmlab.kernels.channels import MADE, NUMBER, TaskHandlerEmitter
 from vmlab.kernels.context import Region
 from vmlab.kernels.executable import Memory, Needs
 from vmlab.kernels.interpreter import InterpreterExecutable
@@ -22,14 +23,11 @@ from vmlab.kernels.tasks import (
     END,
     LAUNCH,
     LAUNCHER,
-    MADE,
-    NUMBER,
     PC,
     RECORD,
     RP,
     SEGMENT_LISTS,
     SP,
-    TaskHandlerEmitter,
     block_words,
     record_stride,
 )
