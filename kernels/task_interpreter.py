@@ -95,7 +95,7 @@ class TaskInterpreterExecutable(InterpreterExecutable):
             return TrapReport(trap, chain, (), self._deadlock())
         task = self._words(context.current, TASK_DESCRIPTOR_WORDS)
         chain = self._chain(task, self._offset(context.pc), context.rp)
-        return TrapReport(trap, chain, tuple(self._launches(task[RECORD])))
+        return TrapReport(trap, chain, self._launches(task[RECORD]))
 
     def call_chain(self):
         return self.report(None).chain
@@ -124,10 +124,15 @@ class TaskInterpreterExecutable(InterpreterExecutable):
         return self._encoded.places[self._offset(pc)]
 
     def _launches(self, address):
-        while address != self.state.context.records:
-            record = self._words(address, TASK_RECORD_WORDS)
-            yield self._place(record[LAUNCH])
-            address = record[LAUNCHER]
+        # There may be millions, but only as many different ones as there are `spawn`s.
+        words, start = self._regions["records"].words, self.state.context.records
+        launches = []
+        while address != start:
+            record = (address - start) // WORD_BYTES
+            launches.append(words[record + LAUNCH])
+            address = words[record + LAUNCHER]
+        places = {pc: self._place(pc) for pc in set(launches)}
+        return tuple(places[pc] for pc in launches)
 
     def _deadlock(self):
         context, records = self.state.context, self._regions["records"].words

@@ -36,8 +36,8 @@ optimised = itertools.cycle([True] + 9 * [False])
 # timing, which take the most time to make.
 PARTS, EXAMPLES = 8, 250
 
-# As many programs with tasks on the interpreters, which are built only once.
-TASK_PARTS = 2
+# Of programs with tasks so many: the interpreters that run them are built only once.
+TASK_PARTS = 1
 
 
 def check(text: str, timed: bool = True) -> Outcome:
