@@ -159,10 +159,11 @@ class Encoded:
         return (self.places[pc], *calls)
 
 
-def interpreter_needs(program: Program, graph: CallGraph, max_depth: int) -> Needs:
-    """What an interpreter of encoded programs needs to run this one."""
+def interpreter_needs(program: Program, graph: CallGraph, max_depth: int, spare: int = 0) -> Needs:
+    """What an interpreter of encoded programs needs to run this one, with so many spare slots of
+    stack a frame."""
     return Needs(
-        stack=stack_slots(program, graph, max_depth), frames=FRAME_RECORD_WORDS * max_depth
+        stack=stack_slots(program, graph, max_depth, spare), frames=FRAME_RECORD_WORDS * max_depth
     )
 
 

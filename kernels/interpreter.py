@@ -20,34 +20,37 @@ from vmlab.kernels.entry import copy_words, emit_enter, emit_run
 from vmlab.kernels.executable import CompiledExecutable, Memory
 from vmlab.kernels.machine import Machine
 from vmlab.kernels.names import ENTRY_WORDS, Table, hash_table, intern, look_up
-from vmlab.kernels.native import compile_cached
+from vmlab.kernels.native import Effort, compile_cached
 from vmlab.kernels.values import I64, WORDS, i64, keep_apart
 
 
 class InterpreterExecutable(CompiledExecutable):
     """`engine` names the composition of the other three."""
 
-    @staticmethod
-    def emitter():
-        """What emits a handler."""
-        return HandlerEmitter
+    def __init__(self, engine, dispatch, values, late, program, counting, emitter=None):
+        instructions, emitter = InstructionSet(values, late), emitter or HandlerEmitter
+        encoded = encode(program, instructions)
+        self._load(engine, dispatch, instructions, emitter, encoded, program, counting)
+        if late:
+            self._bind(values)
 
-    def __init__(self, engine, dispatch, values, late, program, counting):
-        instructions = InstructionSet(values, late, program.has_tasks)
-        make_ir = partial(engine_ir, engine, dispatch, instructions, self.emitter(), counting)
-        engine = f"{engine}.tasks" if program.has_tasks else engine
+    def _load(
+        self, engine, dispatch, instructions, emitter, encoded, program, counting,
+        effort=Effort.FULL,
+    ):  # fmt: skip
+        """Make the interpreter whose handlers `emitter` emits, and give it the encoded program."""
+        make_ir = partial(engine_ir, engine, dispatch, instructions, emitter, counting)
         name = f"{engine}.counting" if counting else engine
-        unit = compile_cached(name, make_ir, "enter")
-        super().__init__(program, counting, unit, make_ir, values=values)
+        unit = compile_cached(name, make_ir, "enter", effort)
+        super().__init__(program, counting, unit, make_ir, effort, instructions.values)
         self._graph = CallGraph.of(program)
-        self._encoded = encode(program, instructions)
-        self._code = self._encoded.region()
+        self._spare = emitter.SPARE_SLOTS
+        self._encoded = encoded
+        self._code = encoded.region()
         context = self.state.context
         context.code = self._code.address
         context.entry = self._code.address + WORD_BYTES * self._encoded.entry
         self._names = None
-        if late:
-            self._bind(values)
 
     def _bind(self, values):
         """Make the table of names: a global means its place among the globals' words, a function
@@ -70,7 +73,7 @@ class InterpreterExecutable(CompiledExecutable):
         return super().memory() | filled
 
     def needs(self, max_depth):
-        return interpreter_needs(self.program, self._graph, max_depth)
+        return interpreter_needs(self.program, self._graph, max_depth, self._spare)
 
     def call_chain(self):
         state, context = self.state, self.state.context
@@ -90,19 +93,23 @@ def engine_ir(engine, dispatch_type, instructions, emitter, counting) -> str:
     def emit_handler(dispatch, handler, b, registers, context, heap):
         emitter(instructions, dispatch, handler, b, registers, context, heap).emit(counting)
 
-    dispatch = dispatch_type(module, instructions.handlers, emit_handler)
+    kind = emitter.REGISTERS
+    dispatch = dispatch_type(module, instructions.handlers, kind, emit_handler)
 
     def emit_body(b, context):
         machine = Machine(b, context)
         values.begin_run(machine)
-        stack = machine.pointer("stack")
-        copy_words(b, stack, machine.pointer("args"), machine.get("main_words"))
-        registers = Registers(
-            pc=machine.pointer("entry"),
-            sp=b.gep(stack, [machine.get("main_words")]),
-            fp=stack,
-            rp=emitter.first_record(machine, values),
-        )
+        args, stack = machine.pointer("args"), machine.pointer("stack")
+        main = b.gep(stack, [i64(emitter.SPARE_SLOTS)])
+        copy_words(b, main, args, machine.get("main_words"))
+        initial = {
+            "pc": machine.pointer("entry"),
+            "sp": b.gep(main, [machine.get("main_words")]),
+            "fp": main,
+            "rp": emitter.first_record(machine, values),
+            "top": i64(0),
+        }
+        registers = kind(*(initial[name] for name in kind._fields))
         code = dispatch.start(b, registers, context, machine.pointer("heap"))
         finished = b.icmp_unsigned("==", code, i64(0))
         with b.if_then(finished):
@@ -120,6 +127,9 @@ def engine_ir(engine, dispatch_type, instructions, emitter, counting) -> str:
 class HandlerEmitter(Emitter):
     """Emits one handler. Pops and pushes move `height`, relative to sp, at compile time; sp itself
     moves once, at the handler's end."""
+
+    REGISTERS = Registers
+    SPARE_SLOTS = 0  # of the stack, a frame, beside its locals and operands
 
     def __init__(self, instructions, dispatch, handler, b, registers, context, heap):
         super().__init__(b, context, heap, instructions.values)
@@ -142,8 +152,12 @@ class HandlerEmitter(Emitter):
 
     def emit(self, counting):
         if self.handler.name == HALT:
-            self._stop(i64(0))
+            self._halt()
             return
+        self.dispatch.next(self.b, self.emit_instruction(counting), self.context, self.heap)
+
+    def emit_instruction(self, counting):
+        """Emit what it does; the registers after it."""
         if counting:
             fuel = self.get("fuel")
             self.trap_if(self.b.icmp_signed("==", fuel, i64(0)), Trap.OUT_OF_FUEL)
@@ -152,19 +166,16 @@ class HandlerEmitter(Emitter):
             self.safepoint()
         self.counting = counting
         self.next_pc = self._word_address(i64(self.handler.words))
-        self.go_on(self.execute(self.handler.opcode.flow))
+        return self.execute(self.handler.opcode.flow)
 
     def execute(self, flow):
-        """Emit what the instruction does; the registers afterwards."""
+        """What is the instruction's own."""
         if flow is Flow.CALL:
             return self._call()
         if flow is Flow.RETURN:
             return self._return()
         self.compute(self.handler.variants)
-        return self.registers._replace(pc=self.next_pc, sp=self._operand(self.height))
-
-    def go_on(self, registers):
-        self.dispatch.next(self.b, registers, self.context, self.heap)
+        return self._settled()._replace(pc=self.next_pc)
 
     # Operands
 
@@ -179,11 +190,18 @@ class HandlerEmitter(Emitter):
         self.values.store(self, kept, self._operand(self.height), "frame")
         self.height += 1
 
+    def _settled(self):
+        """The registers for the next handler."""
+        return self.registers._replace(sp=self._operand(self.height))
+
     # Linkage
+
+    def _halt(self):
+        self._stop(i64(0))
 
     def _call(self):
         b = self.b
-        _, sp, fp, rp = self.registers
+        sp, fp, rp = self._operands_in_memory(), self.registers.fp, self.registers.rp
         full = b.icmp_unsigned(">=", b.ptrtoint(rp, I64), self.get_shared("frame_limit"))
         with self.unlikely(full):
             self._stop(self.refusal())
@@ -193,12 +211,16 @@ class HandlerEmitter(Emitter):
         target = self._callee(callee)
         top = b.gep(sp, [fresh], inbounds=True)
         self._start_locals(target, sp, top)
-        return Registers(
+        return self.registers._replace(
             pc=target,
             sp=top,
             fp=b.gep(sp, [b.neg(args)], inbounds=True),
             rp=b.gep(rp, [i64(FRAME_RECORD_WORDS)], inbounds=True),
         )
+
+    def _operands_in_memory(self):
+        """Where they end."""
+        return self.registers.sp
 
     def _callee(self, operand):
         if self.late:
@@ -224,19 +246,24 @@ class HandlerEmitter(Emitter):
             end = b.gep(fp, [self._word(1)], inbounds=True)
             with self.each_word(fp, end) as slot:
                 self.values.release(self, self.values.load(self, slot, "frame"))
-        sp = fp
-        if result is not None:
-            self.values.store(self, result, fp, "frame")
-            sp = self.word(fp, self.values.words)
-        return self._leave_frame(sp)
+        caller = self._caller()
+        return self._left(result)._replace(**caller)
 
-    def _leave_frame(self, sp):
-        """The registers after a return that leaves this sp."""
-        b = self.b
+    def _caller(self):
+        """The registers that a return brings back."""
         record = self.word(self.registers.rp, -FRAME_RECORD_WORDS)
         return_pc = self.load(record, "record")
         caller = self.load(self.word(record, 1), "record")
-        return Registers(b.inttoptr(return_pc, WORDS), sp, b.inttoptr(caller, WORDS), record)
+        pc, fp = (self.b.inttoptr(address, WORDS) for address in (return_pc, caller))
+        return {"pc": pc, "fp": fp, "rp": record}
+
+    def _left(self, result):
+        """The registers where the arguments are gone, and the result, if any, has their place."""
+        fp = self.registers.fp
+        if result is None:
+            return self.registers._replace(sp=fp)
+        self.values.store(self, result, fp, "frame")
+        return self.registers._replace(sp=self.word(fp, self.values.words))
 
     # What semantics functions ask for
 
@@ -316,8 +343,8 @@ class HandlerEmitter(Emitter):
         reason.add_incoming(i64(code), self.b.block)
         return block
 
-    def _stop(self, code):
-        """End the run here."""
-        self.put("pc", self.b.ptrtoint(self.registers.pc, I64))
+    def _stop(self, code, pc=None):
+        """End the run at an instruction: this one, if there is no `pc`."""
+        self.put("pc", self.b.ptrtoint(self.registers.pc if pc is None else pc, I64))
         self.put("rp", self.b.ptrtoint(self.registers.rp, I64))
         self.b.ret(code)

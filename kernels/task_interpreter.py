@@ -15,6 +15,7 @@ from vmlab.isa import (
 from vmlab.kernels.callgraph import stack_slots
 from vmlab.kernels.channels import MADE, NUMBER, TaskHandlerEmitter
 from vmlab.kernels.context import Region
+from vmlab.kernels.encoding import InstructionSet, encode
 from vmlab.kernels.executable import Memory, Needs
 from vmlab.kernels.interpreter import InterpreterExecutable
 from vmlab.kernels.tasks import (
@@ -40,9 +41,13 @@ class TaskInterpreterExecutable(InterpreterExecutable):
     _regions: dict[str, Region]
     _max_heap: int | None = None
 
-    @staticmethod
-    def emitter():
-        return TaskHandlerEmitter
+    def __init__(self, engine, dispatch, values, late, program, counting):
+        instructions = InstructionSet(values, late, tasks=True)
+        encoded = encode(program, instructions)
+        name = f"{engine}.tasks"
+        self._load(name, dispatch, instructions, TaskHandlerEmitter, encoded, program, counting)
+        if late:
+            self._bind(values)
 
     # Memory
 

@@ -163,13 +163,14 @@ class TaskEmitter(HandlerEmitter):
         self._start_locals(target, sp, top)
         return Registers(target, top, frame, record)
 
-    def _leave_frame(self, sp):
-        b = self.b
-        _, _, fp, rp = self.registers
+    def _caller(self):
+        fp, rp = self.registers.fp, self.registers.rp
         return_pc, distance = self.load(rp, "frame"), self.load(self.word(rp, 1), "frame")
-        caller = self.words_at(b.sub(self.address_of(fp), distance))
-        after = self.word(rp, record_stride(self.values))
-        return Registers(self.words_at(return_pc), sp, caller, after)
+        return {
+            "pc": self.words_at(return_pc),
+            "fp": self.words_at(self.b.sub(self.address_of(fp), distance)),
+            "rp": self.word(rp, record_stride(self.values)),
+        }
 
     def _grow(self, counting):
         """The stack gets as large as the call at the context's pc needs it. Then that is executed
@@ -360,6 +361,9 @@ class TaskEmitter(HandlerEmitter):
         self._run_next()
 
     # Queues
+
+    def go_on(self, registers):
+        self.dispatch.next(self.b, registers, self.context, self.heap)
 
     def get_ready(self, task):
         """To the end of those that are ready."""

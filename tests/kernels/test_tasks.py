@@ -530,7 +530,19 @@ def test_memory_in_pieces_is_refused() -> None:
         assert run(text, engine, counting, max_heap=8 * 4 * heap_words).trap is None
 
 
-@pytest.mark.parametrize("engine", ["inlined", "template", "textbook"])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        "inlined",
+        "template",
+        "subroutine",
+        "cached",
+        "register",
+        "super",
+        "textbook",
+        "template+boxed",
+    ],
+)
 def test_engines_without_tasks_say_so(engine: str) -> None:
     with pytest.raises(EngineUnavailable, match="coroutines"):
         find(engine).build(assemble(program("yield")), counting=False)

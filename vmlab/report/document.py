@@ -25,7 +25,7 @@ _MARKER = re.compile(r" {0,3}<!--\s*vmlab:(?P<name>\S*)\s*(?P<rest>.*?)\s*-->\s*
 _LIKE_A_MARKER = re.compile(r" {0,3}<!--\s*vmlab:")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _END = "end"
-_RATIO = re.compile(r"([^\W\d]\w*)/([^\W\d]\w*)")
+_RATIO = re.compile(r"([^\W\d][\w+]*)/([^\W\d][\w+]*)")
 
 
 class DocumentError(Exception):
