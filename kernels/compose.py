@@ -4,12 +4,14 @@ a way of finding names."""
 from vmlab.engines import TECHNIQUES, EngineUnavailable
 from vmlab.kernels.cached import CachedEmitter
 from vmlab.kernels.dispatch import Switch, Threaded
+from vmlab.kernels.executable import without_coroutines
 from vmlab.kernels.interpreter import InterpreterExecutable
 from vmlab.kernels.operands import Memory, Ssa
 from vmlab.kernels.quickening import QuickeningEmitter
 from vmlab.kernels.register_machine import RegisterExecutable
 from vmlab.kernels.straight import StraightExecutable
 from vmlab.kernels.super_machine import SuperExecutable
+from vmlab.kernels.task_interpreter import TaskInterpreterExecutable
 from vmlab.kernels.values import BOXED, CELLS, RAW, TAGGED
 
 BASES = {
@@ -36,6 +38,10 @@ def compose(program, counting, base, *parts):
     techniques = [part for part in parts if part in TECHNIQUES]
     if len(techniques) > 1:
         raise EngineUnavailable(f"there is no way yet to join {' and '.join(techniques)}")
+    if program.has_tasks and executable is InterpreterExecutable:
+        if techniques:
+            raise without_coroutines(name)
+        executable = TaskInterpreterExecutable
     values = next((VALUES[part] for part in parts if part in VALUES), None)
     late = "late" in parts
     match techniques:

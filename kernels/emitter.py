@@ -96,7 +96,7 @@ class Emitter(Machine, ABC):
         if not isinstance(results, tuple):
             results = () if results is None else (results,)
         for type_, value in zip(variant.effect.pushes, results, strict=True):
-            if type_ == "T[]":
+            if type_ in ("T[]", "chan[T]"):
                 value = self.values.wrap(self, value, self.array_tag())
             elif type_ in TAG:
                 value = self.values.wrap(self, value, type_)
@@ -207,11 +207,15 @@ class Emitter(Machine, ABC):
         element = self.b.gep(first, [index], inbounds=True)
         return self.b.bitcast(element, type_.as_pointer())
 
+    def heap_room(self, used: ir.Value) -> ir.Value:
+        """The words that may still be taken, beside those that arrays have used."""
+        return self.b.sub(self.get("heap_limit"), used)
+
     def array_new(self, length: ir.Value) -> ir.Value:
         b = self.b
         self.trap_if(b.icmp_signed("<", length, i64(0)), Trap.NEGATIVE_LENGTH)
         used = self.get("heap_used")
-        room = b.sub(self.get("heap_limit"), used)
+        room = self.heap_room(used)
         self.trap_if(b.icmp_signed(">=", length, room), Trap.OUT_OF_MEMORY)
         self.put("heap_used", b.add(b.add(used, length), i64(1)))
         # Word 0 of the heap is the array without elements, and belongs to nobody's account.

@@ -104,14 +104,11 @@ def engine_ir(engine, dispatch_type, instructions, emitter, counting) -> str:
         args, stack = machine.pointer("args"), machine.pointer("stack")
         main = b.gep(stack, [i64(emitter.SPARE_SLOTS)])
         copy_words(b, main, args, machine.get("main_words"))
-        frames = machine.pointer("frames")
-        b.store(machine.get("code"), frames)
-        b.store(machine.get("stack"), b.gep(frames, [i64(1)]))
         initial = {
             "pc": machine.pointer("entry"),
             "sp": b.gep(main, [machine.get("main_words")]),
             "fp": main,
-            "rp": b.gep(frames, [i64(FRAME_RECORD_WORDS)]),
+            "rp": emitter.first_record(machine, values),
             "top": i64(0),
         }
         registers = kind(*(initial[name] for name in kind._fields))
@@ -148,6 +145,14 @@ class HandlerEmitter(Emitter):
         self.next_pc = None
         self._raise = None
 
+    @staticmethod
+    def first_record(m, values):
+        """Note that main returns to `halt`; the register for the top record."""
+        frames = m.pointer("frames")
+        m.b.store(m.get("code"), frames)
+        m.b.store(m.get("stack"), m.b.gep(frames, [i64(1)]))
+        return m.b.gep(frames, [i64(FRAME_RECORD_WORDS)])
+
     def emit(self, counting):
         if self.handler.name == HALT:
             self._halt()
@@ -163,8 +168,11 @@ class HandlerEmitter(Emitter):
         if self.handler.backward:
             self.safepoint()
         self.counting = counting
-        flow = self.handler.opcode.flow
         self.next_pc = self._word_address(i64(self.handler.words))
+        return self.execute(self.handler.opcode.flow)
+
+    def execute(self, flow):
+        """What is the instruction's own."""
         if flow is Flow.CALL:
             return self._call()
         if flow is Flow.RETURN:
@@ -233,19 +241,22 @@ class HandlerEmitter(Emitter):
             self.values.store(self, self._constant(place), slot, "frame")
 
     def _return(self):
-        b = self.b
-        fp, rp = self.registers.fp, self.registers.rp
+        b, fp = self.b, self.registers.fp
         result = self.pop() if self.handler.has_value else None
         if self.values.counted:
             end = b.gep(fp, [self._word(1)], inbounds=True)
             with self.each_word(fp, end) as slot:
                 self.values.release(self, self.values.load(self, slot, "frame"))
-        record = self.word(rp, -FRAME_RECORD_WORDS)
+        caller = self._caller()
+        return self._left(result)._replace(**caller)
+
+    def _caller(self):
+        """The registers that a return brings back."""
+        record = self.word(self.registers.rp, -FRAME_RECORD_WORDS)
         return_pc = self.load(record, "record")
         caller = self.load(self.word(record, 1), "record")
-        return self._left(result)._replace(
-            pc=b.inttoptr(return_pc, WORDS), fp=b.inttoptr(caller, WORDS), rp=record
-        )
+        pc, fp = (self.b.inttoptr(address, WORDS) for address in (return_pc, caller))
+        return {"pc": pc, "fp": fp, "rp": record}
 
     def _left(self, result):
         """The registers where the arguments are gone, and the result, if any, has their place."""

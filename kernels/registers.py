@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
 
-from vmlab.isa import OPCODES, VARIANTS, Flow, Operand, Type, Variant
+from vmlab.isa import COROUTINES, OPCODES, VARIANTS, Flow, Operand, Type, Variant
 from vmlab.kernels.semantics import SEMANTICS
 from vmlab.program import Number, Program
 
@@ -136,7 +136,7 @@ def operation_kinds() -> Iterator[tuple[tuple[Variant, ...], str, int]]:
     yield (VARIANTS["swap"],), 2 * REGISTER, 2
     for opcode in OPCODES.values():
         for variant in opcode.variants:
-            if not _only_moves(variant):
+            if not _only_moves(variant) and opcode.group != COROUTINES:
                 results = 0 if opcode.flow is Flow.CALL else len(variant.effect.pushes)
                 for kinds in accepted((variant,)):
                     yield (variant,), kinds, results

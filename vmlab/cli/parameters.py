@@ -304,8 +304,12 @@ class _LimitOption(click.Option):
 _LIMITS = {
     "fuel": ("N", whole_number(0), "Instructions that a run may execute."),
     "timeout": ("SECONDS", _seconds, "Time that a run may take."),
-    "max_depth": ("N", whole_number(1), "Calls that may be active at once, main included."),
-    "max_heap": ("BYTES", _size, "What arrays may take; K, M and G are units."),
+    "max_depth": (
+        "N",
+        whole_number(1),
+        "Calls that a task may have active, main included.",
+    ),
+    "max_heap": ("BYTES", _size, "What arrays, channels and tasks may take; K, M and G are units."),
     "max_output": ("N", whole_number(0), "Values that a run may print."),
 }
 
