@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
 
-from vmlab.isa import OPCODES, VARIANTS, Flow, Operand, Type, Variant
+from vmlab.isa import COROUTINES, OPCODES, VARIANTS, Flow, Operand, Type, Variant
 from vmlab.kernels.semantics import SEMANTICS
 from vmlab.program import Number, Program
 
@@ -135,7 +135,7 @@ def operation_kinds() -> Iterator[tuple[tuple[Variant, ...], str, str]]:
         (variant,)
         for opcode in OPCODES.values()
         for variant in opcode.variants
-        if not _only_moves(variant)
+        if not _only_moves(variant) and opcode.group != COROUTINES
     ]
     branching = [(comparison, branch) for comparison in COMPARISONS for branch in BRANCHES]
     for variants in [(), *computing, *branching]:
