@@ -6,6 +6,9 @@ destination of what computed the value. (Shi, Casey, Ertl and Gregg, "Virtual ma
 stack versus registers", ACM TACO 2008; the code is in the style of Ierusalimschy, de Figueiredo and
 Celes, "The implementation of Lua 5.0", 2005.)
 
+What an operation computes is also handed on to the next one, in a register of the machine: the
+accumulator. A value that is used once and at once is nowhere else.
+
 The registers of a function are the words of its frame: first its slots, then a register for each
 height of the operand stack, its *home*. Where paths meet, every operand is at home. A local that is
 stored to while operands still mean its old value is copied first.
