@@ -28,8 +28,8 @@ COMPOSED = [
     for base in ("template", "threaded", "switch")
     for parts in [["late"], *([kind, *late] for kind in REPRESENTATIONS for late in ([], ["late"]))]
 ]
-COMPOSED += [f"threaded+{code}" for code in TECHNIQUES]
-COMPOSED += ["threaded+quickened", "switch+late+quickened", "switch+boxed+late+quickened"]
+COMPOSED += [f"threaded+{technique}" for technique in TECHNIQUES]
+COMPOSED += ["switch+cached+late", "switch+late+quickened", "switch+boxed+late+quickened"]
 turns = itertools.cycle(COMPOSED)
 optimised = itertools.cycle([True] + 9 * [False])
 
