@@ -10,6 +10,7 @@ single indirect jump decides everything.
 from typing import NamedTuple
 
 from llvmlite import ir
+from llvmlite.ir.instructions import InlineAsm
 
 from vmlab.kernels.values import I64, WORDS, keep_apart
 
@@ -80,7 +81,11 @@ class Threaded:
 
     def next(self, b, registers, context, heap) -> None:
         table = b.function.args[-1]
-        keep_apart(b)  # one jump a handler, also where it has a branch
+        # An assembler line without instructions that LLVM must not copy, so that there is one jump
+        # a handler, also where it has a branch. The pc passes through it: LLVM would load the next
+        # opcode relative to the old pc, and so need two registers and a move for it.
+        line = InlineAsm(ir.FunctionType(WORDS, [WORDS]), "", "=r,0", side_effect=True)
+        registers = registers._replace(pc=b.call(line, [registers.pc], attrs=("convergent",)))
         b.ret(self._jump(b, registers, context, heap, table, "musttail"))
 
     def _jump(self, b, registers, context, heap, table, tail):
