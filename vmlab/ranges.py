@@ -7,6 +7,7 @@ the locals that it compared. What comes from outside the function is any int.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,8 +17,8 @@ from vmlab.program import Function, Program
 
 MAX_LENGTH = 2**64 // WORD_BYTES  # elements that an address space has room for
 
-# Beyond so many values kept at block starts, no value is followed: every int may be any.
-_MOST_CELLS = 4_000_000
+# Beyond so many values to look at in one pass, none is followed: every int may be any.
+_MOST_CELLS = 1_000_000
 # Joins at a loop's head before its bounds grow to the function's literals, then to all ints.
 _JOINS, _STEPS = 3, 16
 
@@ -64,7 +65,7 @@ def _rem(a: Interval, b: Interval) -> Interval:
 
 
 def _bits(a: Interval, b: Interval) -> Interval:
-    width = max(x.bit_length() for x in (*a, *b))
+    width = max((x if x >= 0 else ~x).bit_length() for x in (*a, *b))
     return Interval(0 if a.low >= 0 and b.low >= 0 else -(2**width), 2**width - 1)
 
 
@@ -176,19 +177,22 @@ class _Analysis:
         self.exact: list[Interval | None] = [None] * len(code)
 
     def run(self) -> Ranges:
-        cells = len(self._leaders) * (self._slots + self._map.max_depth)
+        depth = self._map.max_depth
+        cells = len(self._leaders) * (self._slots + depth) + len(self._function.code) * depth
         if cells > _MOST_CELLS:
             return self._unknown()
         zero = _Value(Interval(0, 0))
         locals_ = [zero if v.type is Type.INT else _NO_INT for v in self._function.locals]
         self._states[0] = [*(_of_type(v.type) for v in self._function.params), *locals_]
-        pending = {0}
+        pending = [0]  # a heap: blocks in the order of the code
+        waiting = {0}
         while pending:
-            start = min(pending)
-            pending.remove(start)
+            start = heapq.heappop(pending)
+            waiting.remove(start)
             for target, state in self._block(start):
-                if self._arrive(target, state):
-                    pending.add(target)
+                if self._arrive(target, state) and target not in waiting:
+                    heapq.heappush(pending, target)
+                    waiting.add(target)
         return Ranges(tuple(self.exact))
 
     def _unknown(self) -> Ranges:
@@ -254,7 +258,8 @@ class _Analysis:
             state.append(_Value(state[slot].interval, slot))
         elif name == "store":
             slot, value = instruction.target, state.pop()
-            state[:] = [_forget(v, slot) for v in state]
+            # Locals are known by their intervals alone, operands also by the local they equal.
+            state[self._slots :] = [_forget(v, slot) for v in state[self._slots :]]
             state[slot] = _Value(value.interval)
         elif name == "push":
             is_int = isinstance(operand, int)
@@ -266,8 +271,9 @@ class _Analysis:
         elif name == "call":
             callee = self._program.functions[instruction.target]
             del state[len(state) - len(callee.params) :]
-            if callee.result is not None:
-                state.append(_of_type(callee.result))
+            if callee.result is None:
+                return
+            state.append(_of_type(callee.result))
         elif instruction.opcode.group == "stack":
             pops = variant.effect.pops
             popped = dict(zip(pops, state[len(state) - len(pops) :], strict=True))
