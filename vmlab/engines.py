@@ -126,6 +126,8 @@ ENGINES: dict[str, Engine] = {
                   "switch", "boxed"),
         _composed("late", "names looked up by hash at every access", "boxed",
                   "switch", "boxed", "late"),
+        Engine("cpython", "the same program as Python on the real CPython", "late",
+               "vmlab.cpython.executable:cpython"),
         Engine("textbook", "control: plain Numba, written by hand", "switch",
                "vmlab.kernels.textbook:textbook"),
         Engine("reference", "oracle: plain Python, for reading", None,
