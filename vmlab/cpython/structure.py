@@ -306,11 +306,13 @@ class _Structure(_Edges):
         if nested is not None:
             if onward is None and _ends(otherwise):
                 self._append_if(piece, test.opposite, otherwise, [], written)
+                written += then
                 return nested
             then += self._write(nested, follow, scope)
         if onward is not None:
             if _ends(then):
-                self._append_if(piece, test, then, otherwise, written)
+                self._append_if(piece, test, then, [], written)
+                written += otherwise
                 return onward
             otherwise += self._write(onward, follow, scope)
         if not then or (_ends(otherwise) and not _ends(then)):
