@@ -18,7 +18,7 @@ from vmlab.kernels.context import MACHINE_STACK
 from vmlab.kernels.emitter import Emitter
 from vmlab.kernels.encoding import bits
 from vmlab.kernels.entry import emit_enter, emit_run, stack_pointer
-from vmlab.kernels.executable import CompiledExecutable, Needs
+from vmlab.kernels.executable import CompiledExecutable, Needs, without_coroutines
 from vmlab.kernels.machine import Machine
 from vmlab.kernels.names import ENTRY_WORDS, Table, function_name, hash_table, intern, look_up
 from vmlab.kernels.native import Effort, compile_ir
@@ -56,13 +56,17 @@ FRAME_BYTES_EACH_OF_SEVERAL_BLOCKS = 64
 
 
 class StraightExecutable(CompiledExecutable):
-    """`engine` names the composition of the next three."""
+    """`engine` names the composition of the next three. `body` emits the functions, as
+    `FunctionEmitter` does."""
 
-    def __init__(self, engine, storage, values, late, program, counting):
+    def __init__(self, engine, storage, values, late, program, counting, body=None):
+        if program.has_tasks:
+            raise without_coroutines(engine)
         graph = CallGraph.of(program)
+        body = body or FunctionEmitter
 
         def make_ir():
-            emitter = ProgramEmitter(engine, storage, values, late, program, graph, counting)
+            emitter = ProgramEmitter(engine, storage, values, late, program, graph, counting, body)
             return str(emitter.module)
 
         size = sum(len(function.code) for function in program.functions)
@@ -107,8 +111,9 @@ def machine_stack_bytes(program, several_blocks: bool) -> int:
 class ProgramEmitter:
     """Emits a module for a whole program. `module` is the result."""
 
-    def __init__(self, engine, storage, values, late, program, graph, counting):
+    def __init__(self, engine, storage, values, late, program, graph, counting, body):
         self.program = program
+        self.body = body
         self.graph = graph
         self.storage = storage
         self.values = values
@@ -187,8 +192,8 @@ class ProgramEmitter:
         if levels:
             # Where the levels could run into a limit, every call has to be looked at by itself.
             exact = self._declare(index, ".exact")
-            FunctionEmitter(self, index, exact, levels=0).emit_function(None)
-        FunctionEmitter(self, index, self.functions[index], levels).emit_function(exact)
+            self.body(self, index, exact, levels=0).emit_function(None)
+        self.body(self, index, self.functions[index], levels).emit_function(exact)
 
     def _emit_main(self, b, context):
         main, machine = self.program.main_index, Machine(b, context)
@@ -456,7 +461,7 @@ class FunctionEmitter(Emitter):
         args = storage.pop_args(len(callee.params))
         cycle = self.unit.graph.cycle
         if self.levels and cycle[target] is not None and cycle[target] == cycle[self.index]:
-            inner = FunctionEmitter(self.unit, target, self.llvm_function, self.levels - 1, self)
+            inner = self.unit.body(self.unit, target, self.llvm_function, self.levels - 1, self)
             result = inner.emit_inline(args)
         else:
             trapped, result = storage.call(self._callee(target), self.inner_depth(), args)
@@ -494,7 +499,7 @@ class FunctionEmitter(Emitter):
         return self.values.wrap(self, ir.Constant(llvm_type(type_), value), type_)
 
     def array_tag(self):
-        return i64(TAG[self._operand().array])
+        return i64(TAG[Type.of("T[]", self._operand())])
 
     def read_local(self):
         return self.storage.get_local(self._operand())
@@ -554,7 +559,7 @@ class FunctionEmitter(Emitter):
                 b.branch(self._unwind_block(place))
             self._raise = block, reason, place
         block, reason, place = self._raise
-        reason.add_incoming(i64(code), self.b.block)
+        reason.add_incoming(code if isinstance(code, ir.Value) else i64(code), self.b.block)
         place.add_incoming(i64(self.site) if site is None else site, self.b.block)
         return block
 

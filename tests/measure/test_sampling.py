@@ -64,6 +64,15 @@ def test_engines_run_in_the_recorded_order():
     assert ran[-32:] == [name for names in rounds.order for name in names]
 
 
+def test_code_moves_before_every_sample_and_is_warm_again_where_samples_are_many_runs():
+    short, long = Script(nanoseconds=1_000), Script(nanoseconds=10_000_000)
+    rounds = sampled({"a": short}, rounds=6)
+    assert short.places[-12:] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]
+    assert [runs for _, runs, _ in short.calls[-4:]] == [1, rounds.iterations] * 2
+    sampled({"a": long}, rounds=6)
+    assert long.places[-6:] == [1, 2, 3, 4, 5, 6]
+
+
 def test_all_share_one_iteration_count():
     scripts = {"a": Script(nanoseconds=1_000), "b": Script(nanoseconds=5_000)}
     rounds = sampled(scripts)

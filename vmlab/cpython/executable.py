@@ -214,6 +214,9 @@ class CPython(Executable):
             chain[0] = Place(function, code.segment_ends[function][start] - missing)
         return TrapReport(trap, tuple(chain) or (Place(self._program.main_index, 0),))
 
+    def listing(self) -> str:
+        return translate(self._program, self._code.form).text
+
     def interrupt(self) -> None:
         self._stop = True
         self._calls.interrupt()
@@ -224,4 +227,6 @@ class CPython(Executable):
 
 def cpython(program: Program, counting: bool) -> Executable:
     """Make the program executable on CPython."""
+    if program.has_tasks:
+        raise EngineUnavailable("generated Python does not run coroutines")
     return CPython(program, counting)

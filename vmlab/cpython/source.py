@@ -19,7 +19,7 @@ from vmlab.ranges import Ranges, ranges
 
 def first_value(variable: Variable) -> Number | list[Number]:
     """What a local or a global starts with. All empty arrays are alike."""
-    if variable.type.is_array:
+    if not variable.type.is_number:
         return []
     if variable.value is None:
         return 0.0 if variable.type is Type.FLOAT else 0

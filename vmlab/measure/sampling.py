@@ -1,7 +1,10 @@
 """Timing several executables against each other in interleaved rounds.
 
 A slow drift of the machine (its clock frequency, a neighbour's load) then meets all of them alike
-and cancels out of the ratios within a round.
+and cancels out of the ratios within a round. Where machine code lies in memory moves its time by
+some per cent, through what the CPU's predictors and caches confuse; so it lies elsewhere in each
+round, and what is luck varies from round to round instead of looking like a property of the engine
+(Curtsinger and Berger, Stabilizer, ASPLOS 2013, randomise more of the layout to the same end).
 """
 
 from __future__ import annotations
@@ -105,7 +108,7 @@ def sample(
         left = (time.monotonic() - start) / done * (rounds - done) if done else None
         progress("timing", done, rounds, left)
         for name in names:
-            samples[name].append(_timed(supervisor, by_name[name], limits, iterations))
+            samples[name].append(_timed_elsewhere(supervisor, by_name[name], limits, iterations))
     progress("timing", rounds, rounds, 0.0)
     return Rounds(seed, iterations, order, {name: tuple(t) for name, t in samples.items()})
 
@@ -131,6 +134,15 @@ def _calibrate(
             return iterations
         # The first runs are the slowest: careful steps overshoot less.
         iterations = math.ceil(iterations * min(growth, 10))
+
+
+def _timed_elsewhere(
+    supervisor: Supervisor, subject: Subject, limits: Limits, iterations: int
+) -> int:
+    subject.executable.relocate()
+    if iterations > 1:  # otherwise a run is long enough for its cold start not to show
+        _timed(supervisor, subject, limits, 1)
+    return _timed(supervisor, subject, limits, iterations)
 
 
 def _timed(supervisor: Supervisor, subject: Subject, limits: Limits, iterations: int) -> int:
