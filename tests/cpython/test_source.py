@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from textwrap import indent
+from unittest.mock import patch
 
 import pytest
 
@@ -14,6 +16,7 @@ from vmlab.cpython.executable import CPython
 from vmlab.cpython.runtime import Machine
 from vmlab.cpython.source import translate
 from vmlab.cpython.translate import Form
+from vmlab.engines import EngineUnavailable
 from vmlab.outcome import Limits
 from vmlab.program import Program
 from vmlab.reference import Reference
@@ -32,6 +35,21 @@ def test_golden(path: Path) -> None:
 
 def test_there_are_golden_sources() -> None:
     assert len(GOLDEN) == 4
+
+
+def test_the_readme_shows_what_there_is() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert indent(source(corpus.load("sum")), "    ") in readme
+
+
+@pytest.mark.parametrize("form", [Form(), Form(counting=True, frames=True)])
+def test_an_instruction_that_nobody_has_written_is_refused_by_name(form: Form) -> None:
+    program = assemble("func main(x: float) -> float\nload x\nsqrt\nret\nend")
+    with (
+        patch.dict("vmlab.cpython.translate._CALLED", clear=True),
+        pytest.raises(EngineUnavailable, match="'sqrt'"),
+    ):
+        translate(program, form)
 
 
 @pytest.mark.parametrize("name", ["sieve", "queens", "nbody", "hashtable"])

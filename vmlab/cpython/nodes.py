@@ -44,11 +44,11 @@ class Nodes:
     def constant(self, value: float | bool | str | None) -> ast.expr:
         if isinstance(value, float) and (value != value or abs(value) == float("inf")):
             name = self.name("nan" if value != value else "inf")
-            return self.minus(name) if value < 0 else name
+            return self.unary(ast.USub(), name) if value < 0 else name
         return self.place(ast.Constant(value))
 
-    def minus(self, operand: ast.expr) -> ast.expr:
-        return self.place(ast.UnaryOp(ast.USub(), operand))
+    def unary(self, op: ast.unaryop, operand: ast.expr) -> ast.expr:
+        return self.place(ast.UnaryOp(op, operand))
 
     def call(self, function: str, *args: ast.expr) -> ast.expr:
         return self.place(ast.Call(self.name(function), list(args), []))

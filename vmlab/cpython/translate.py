@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from vmlab.cpython.graph import Block
 from vmlab.cpython.names import FunctionNames
 from vmlab.cpython.nodes import Nodes, Test, combined, compared, tested
+from vmlab.engines import EngineUnavailable
 from vmlab.isa import INT_MIN, Flow, Type
 from vmlab.program import Function, Instruction, Program
 from vmlab.ranges import ANY, MAX_LENGTH, Interval, Ranges
@@ -101,6 +102,7 @@ _BINARY: dict[str, type[ast.operator]] = {
     "shr": ast.RShift,
     "ushr": ast.RShift,
 }
+_UNARY: dict[str, type[ast.unaryop]] = {"neg": ast.USub, "not": ast.Invert}
 _COMPARED: dict[str, type[ast.cmpop]] = {
     "eq": ast.Eq,
     "ne": ast.NotEq,
@@ -307,8 +309,10 @@ class Translator:
             self._move(self._map.variants[at].effect.pops, self._map.variants[at].effect.pushes)
         elif name in _COMPARED:
             self._compare(name, self._map.variants[at].effect.pops[0] == "int")
-        else:
+        elif name in _BINARY or name in _UNARY or self._map.variants[at].name in _CALLED:
             self._compute(at, name)
+        else:
+            raise EngineUnavailable(f"it is not known how to write '{name}' in Python")
 
     @property
     def _interval(self) -> Interval:
@@ -496,10 +500,8 @@ class Translator:
         if variant.name in _CALLED:
             ordered = name == "int"
             expression = self._called(variant.name, operands)
-        elif name == "neg":
-            expression = self._nodes.minus(operands[0].low_bits)
-        elif name == "not":
-            expression = self._nodes.place(ast.UnaryOp(ast.Invert(), operands[0].low_bits))
+        elif name in _UNARY:
+            expression = self._nodes.unary(_UNARY[name](), operands[0].low_bits)
         else:
             expression, ordered = self._operator(name, *operands)
         made = self._made(expression, *operands, ordered=ordered)
