@@ -7,7 +7,8 @@ import pytest
 from native_engines import agreed, every_engine, program, run
 
 from vmlab.isa import INT_MIN, OPCODES, Trap, Type
-from vmlab.kernels.straight import LOOP_COPIES, SELF_INLINING
+from vmlab.kernels.loops import COPIES
+from vmlab.kernels.straight import SELF_INLINING
 from vmlab.outcome import Place
 
 # What makes an instruction trap, by opcode and trap; `call` and `print` depend on limits and are
@@ -467,7 +468,7 @@ def looping(loop: str) -> str:
 @pytest.mark.parametrize("loop", LOOPS)
 def test_the_place_in_every_turn_of_a_loop(loop: str) -> None:
     text = looping(LOOPS[loop])
-    turns = 2 * LOOP_COPIES + 5
+    turns = 2 * COPIES + 5
     struck = set()
     for k in range(turns):
         outcome = agreed(text, turns, k)
@@ -485,7 +486,7 @@ def test_the_place_in_every_turn_of_a_loop(loop: str) -> None:
 @pytest.mark.parametrize("loop", LOOPS)
 def test_every_number_of_turns(loop: str) -> None:
     """Leaving a loop from each of its copies."""
-    for n in range(2 * LOOP_COPIES + 5):
+    for n in range(2 * COPIES + 5):
         assert agreed(looping(LOOPS[loop]), n, 64).trap is None
 
 
