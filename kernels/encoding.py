@@ -3,6 +3,9 @@
 The opcodes are derived from the instruction table. A jump is encoded by its direction, since a
 backward jump is a safepoint, and a return by whether it has a value, so that no handler has to
 find out.
+
+Where instructions quicken (see `quickening.py`), a program is written in those that do so, and the
+running code replaces words of it. Every form of an instruction has as many words.
 """
 
 import struct
@@ -19,6 +22,9 @@ from vmlab.kernels.values import IMMORTAL, RAW, TAG, Raw
 from vmlab.outcome import Place
 from vmlab.program import Instruction, Program
 
+# The operands that are names where names are late.
+LATE_NAMES = (Operand.GLOBAL, Operand.FUNCTION)
+
 HALT = "halt"  # the opcode that main returns to; it is not an instruction and does not count
 
 
@@ -32,6 +38,8 @@ class Handler:
     words: int = 1
     backward: bool = False  # a jump to itself or to an instruction before it
     has_value: bool = False  # a return with a result
+    generic: str | None = None  # what this one, quickened to a variant, goes back to
+    bound: bool = False  # quickened: the late name has been replaced by what it means
 
     @property
     def opcode(self) -> Opcode:
@@ -40,10 +48,12 @@ class Handler:
 
 @dataclass(frozen=True)
 class InstructionSet:
-    """What is written in words, for values of a representation and names bound or late."""
+    """What is written in words, for values of a representation and names bound or late.
+    `quickened` says whether the instructions have forms that they quicken to."""
 
     values: Raw
     late: bool
+    quickened: bool = False
 
     @cached_property
     def handlers(self) -> dict[str, Handler]:
@@ -68,6 +78,17 @@ class InstructionSet:
                     yield Handler(f"{name}.backward", variants, words, backward=True)
                 elif opcode.flow is Flow.RETURN:
                     yield Handler(f"{name}.value", variants, words, has_value=True)
+                if self._quickens(variants):
+                    for variant in variants:
+                        yield Handler(typed_form(variant), (variant,), words, generic=name)
+                elif self.quickened and self.late and opcode.operand in LATE_NAMES:
+                    yield Handler(bound_form(opcode), variants, words, bound=True)
+
+    def _quickens(self, variants) -> bool:
+        """Whether a typed form makes fewer tests than the generic one, which tests each operand,
+        for each variant. A single test for a single variant is all that a typed form would do."""
+        tests = sum(type_ in TAG for type_ in variants[0].effect.pops)
+        return self.quickened and self.values.checked and tests * len(variants) > 1
 
     def _operand_words(self, opcode) -> int:
         """A call has its target or the callee's name, and the words of its arguments and of the
@@ -94,6 +115,16 @@ class InstructionSet:
         elif opcode.flow is Flow.RETURN and program.functions[function].result:
             name += ".value"
         return self.handlers[name]
+
+
+def typed_form(variant: Variant) -> str:
+    """The name of the handler that an instruction with operands of this variant quickens to."""
+    return f"{variant.name}.quick"
+
+
+def bound_form(opcode: Opcode) -> str:
+    """The name of the handler that an instruction with a late name quickens to."""
+    return f"{opcode.name}.bound"
 
 
 PLAIN = InstructionSet(RAW, late=False)
@@ -124,10 +155,11 @@ class Encoded:
         return (self.places[pc], *calls)
 
 
-def interpreter_needs(program: Program, graph: CallGraph, max_depth: int) -> Needs:
-    """What an interpreter of encoded programs needs to run this one."""
+def interpreter_needs(program: Program, graph: CallGraph, max_depth: int, spare: int = 0) -> Needs:
+    """What an interpreter of encoded programs needs to run this one, with so many spare slots of
+    stack a frame."""
     return Needs(
-        stack=stack_slots(program, graph, max_depth), frames=FRAME_RECORD_WORDS * max_depth
+        stack=stack_slots(program, graph, max_depth, spare), frames=FRAME_RECORD_WORDS * max_depth
     )
 
 

@@ -98,8 +98,12 @@ class Effort(enum.Enum):
     QUICK = enum.auto()  # no more than putting values into registers: for builds that count
 
 
+def _level(effort: Effort) -> int:
+    return 0 if effort is Effort.QUICK else 3
+
+
 def _machine(effort: Effort) -> llvm.TargetMachine:
-    return target_machine(level=0 if effort is Effort.QUICK else 3)
+    return target_machine(level=_level(effort))
 
 
 def optimise(ir_text: str, effort: Effort = Effort.FULL) -> llvm.ModuleRef:
@@ -148,14 +152,14 @@ def compile_ir(make_ir, symbol: str, effort: Effort = Effort.FULL) -> Unit:
     return Unit(library, address, object_code, symbol, time.perf_counter() - start, False, None)
 
 
-def compile_cached(name: str, make_ir, symbol: str) -> Unit:
+def compile_cached(name: str, make_ir, symbol: str, effort: Effort = Effort.FULL) -> Unit:
     """Like `compile_ir` for a module that depends on nothing but vmlab's sources, the versions
     and the CPU: object code and assembly are kept on disk."""
     start = time.perf_counter()
     kept = kept_code(name)
     if kept is None:
-        module = optimise(make_ir())
-        machine = target_machine(FAR)
+        module = optimise(make_ir(), effort)
+        machine = target_machine(FAR, _level(effort))
         kept = machine.emit_object(module), machine.emit_assembly(module)
         keep_code(name, *kept)
         from_cache = False
@@ -172,7 +176,8 @@ def fingerprint() -> str:
     the versions of what compiles them, and the CPU."""
     kernels = Path(__file__).parent
     digest = hashlib.sha256()
-    for file in [Path(vmlab.isa.__file__), *sorted(kernels.glob("*.py"))]:
+    sources = sorted([*kernels.glob("*.py"), *kernels.glob("*.json")])
+    for file in [Path(vmlab.isa.__file__), *sources]:
         digest.update(file.name.encode() + file.read_bytes())
     compilers = (
         llvmlite.__version__,

@@ -148,13 +148,14 @@ class Memory:
         for index in range(len(function.params), len(function.slots)):
             zero = self.body.constant(function.slots[index].type, 0)
             values.retain(self.body, zero)
-            values.store(self.body, zero, self._slot(index), "frame")
+            values.store(self.body, zero, self.slot(index), "frame")
 
-    def _slot(self, index):
+    def slot(self, index):
+        """The address of a parameter or local."""
         return self.body.word(self.frame, self.body.values.words * index)
 
     def _operand(self, height):
-        return self._slot(len(self.body.function.slots) + height)
+        return self.slot(len(self.body.function.slots) + height)
 
     def enter_block(self, stack) -> None:
         self.height = stack.depth
@@ -174,10 +175,10 @@ class Memory:
         return kept
 
     def get_local(self, index):
-        return self.body.values.load(self.body, self._slot(index), "frame")
+        return self.body.values.load(self.body, self.slot(index), "frame")
 
     def set_local(self, index, kept) -> None:
-        self.body.values.store(self.body, kept, self._slot(index), "frame")
+        self.body.values.store(self.body, kept, self.slot(index), "frame")
 
     def after_instruction(self) -> None:
         """An empty assembler line that may touch any memory: without it LLVM would forward stores
@@ -196,5 +197,5 @@ class Memory:
 
     def finish(self, trapped: int, value=None):
         if value is not None:
-            self.body.values.store(self.body, value, self._slot(0), "frame")
+            self.body.values.store(self.body, value, self.slot(0), "frame")
         self.body.b.ret(ir.Constant(I1, trapped))

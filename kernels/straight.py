@@ -50,13 +50,15 @@ FRAME_BYTES_EACH_OF_SEVERAL_BLOCKS = 64
 
 
 class StraightExecutable(CompiledExecutable):
-    """`engine` names the composition of the next three."""
+    """`engine` names the composition of the next three. `body` emits the functions, as
+    `FunctionEmitter` does."""
 
-    def __init__(self, engine, storage, values, late, program, counting):
+    def __init__(self, engine, storage, values, late, program, counting, body=None):
         graph = CallGraph.of(program)
+        body = body or FunctionEmitter
 
         def make_ir():
-            emitter = ProgramEmitter(engine, storage, values, late, program, graph, counting)
+            emitter = ProgramEmitter(engine, storage, values, late, program, graph, counting, body)
             return str(emitter.module)
 
         size = sum(len(function.code) for function in program.functions)
@@ -101,8 +103,9 @@ def machine_stack_bytes(program, several_blocks: bool) -> int:
 class ProgramEmitter:
     """Emits a module for a whole program. `module` is the result."""
 
-    def __init__(self, engine, storage, values, late, program, graph, counting):
+    def __init__(self, engine, storage, values, late, program, graph, counting, body):
         self.program = program
+        self.body = body
         self.graph = graph
         self.storage = storage
         self.values = values
@@ -166,8 +169,8 @@ class ProgramEmitter:
         if levels:
             # Where the levels could run into a limit, every call has to be looked at by itself.
             exact = self._declare(index, ".exact")
-            FunctionEmitter(self, index, exact, levels=0).emit_function(None)
-        FunctionEmitter(self, index, self.functions[index], levels).emit_function(exact)
+            self.body(self, index, exact, levels=0).emit_function(None)
+        self.body(self, index, self.functions[index], levels).emit_function(exact)
 
     def _emit_main(self, b, context):
         main, machine = self.program.main_index, Machine(b, context)
@@ -409,7 +412,7 @@ class FunctionEmitter(Emitter):
         args = storage.pop_args(len(callee.params))
         cycle = self.unit.graph.cycle
         if self.levels and cycle[target] is not None and cycle[target] == cycle[self.index]:
-            inner = FunctionEmitter(self.unit, target, self.llvm_function, self.levels - 1, self)
+            inner = self.unit.body(self.unit, target, self.llvm_function, self.levels - 1, self)
             result = inner.emit_inline(args)
         else:
             trapped, result = storage.call(self._callee(target), self.inner_depth(), args)
@@ -522,7 +525,7 @@ class FunctionEmitter(Emitter):
                 b.branch(self._unwind_block(place))
             self._raise = block, reason, place
         block, reason, place = self._raise
-        reason.add_incoming(i64(code), self.b.block)
+        reason.add_incoming(code if isinstance(code, ir.Value) else i64(code), self.b.block)
         place.add_incoming(i64(self.site) if site is None else site, self.b.block)
         return block
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, seed, settings
 
 from vmlab.assembler import assemble
-from vmlab.engines import ENGINES, REPRESENTATIONS, EngineUnavailable, find
+from vmlab.engines import ENGINES, REPRESENTATIONS, TECHNIQUES, EngineUnavailable, find
 from vmlab.isa import OPCODES, Trap
 from vmlab.outcome import Limits, Outcome, bind_arguments
 
@@ -28,6 +28,8 @@ COMPOSED = [
     for base in ("template", "threaded", "switch")
     for parts in [["late"], *([kind, *late] for kind in REPRESENTATIONS for late in ([], ["late"]))]
 ]
+COMPOSED += [f"threaded+{code}" for code in TECHNIQUES]
+COMPOSED += ["threaded+quickened", "switch+late+quickened", "switch+boxed+late+quickened"]
 turns = itertools.cycle(COMPOSED)
 optimised = itertools.cycle([True] + 9 * [False])
 

@@ -47,6 +47,16 @@ def engine(name: str) -> Engine:
         raise click.BadParameter(str(error)) from None
 
 
+def engine_names(text: str) -> tuple[str, ...]:
+    """The type of an option that names several engines, or groups of them."""
+    from vmlab.engines import expand
+
+    names = expand(part.strip() for part in text.split(","))
+    for name in names:
+        engine(name)
+    return names
+
+
 def table_format(name: str) -> str:
     """The type of an option that names a table format."""
     from tabulate import tabulate_formats
@@ -137,6 +147,14 @@ output_option = click.option(
 
 # How a program is timed, and how that is reported
 
+
+engines_option = click.option(
+    "--engines",
+    metavar="NAME,...",
+    type=engine_names,
+    help="Engines, and the groups ladder, techniques and published. The first is what the others"
+    " are compared with.",
+)
 
 rounds_option = click.option(
     "--rounds", type=whole_number(1), metavar="N", help="How often every engine is timed."
