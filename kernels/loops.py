@@ -85,7 +85,7 @@ def _jumps(instruction):
     return instruction.opcode.flow in (Flow.JUMP, Flow.BRANCH)
 
 
-def versioned_loops(program) -> list[dict[int, Loop]]:
+def versioned_loops(program, with_counted: bool) -> list[dict[int, Loop]]:
     """The loops with several versions: for each function, the loop that an instruction is in."""
     found = [innermost_loops(function.code) for function in program.functions]
     together = sum(end - head + 1 for loops in found for head, end in loops)
@@ -95,7 +95,7 @@ def versioned_loops(program) -> list[dict[int, Loop]]:
     for index, loops in enumerate(found):
         within = {}
         for head, end in loops:
-            counted = counted_loop(program, index, head, end)
+            counted = counted_loop(program, index, head, end) if with_counted else None
             room = min(COPIES, INSTRUCTIONS // (end - head + 1), ALL_INSTRUCTIONS // together)
             loop = Loop(head, end, 1 if counted else max(room, 1), counted)
             within |= dict.fromkeys(range(head, end + 1), loop)

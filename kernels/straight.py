@@ -113,7 +113,9 @@ class ProgramEmitter:
         self.module = ir.Module(engine)
         indices = range(len(program.functions))
         # The loops with several versions, by function and instruction.
-        self.loops = [{}] * len(program.functions) if counting else versioned_loops(program)
+        self.loops = [{}] * len(program.functions)
+        if not counting:
+            self.loops = versioned_loops(program, body.PROVES_LOOPS)
         self.levels = [self._self_inlining_levels(index) for index in indices]
         self.functions = [self._declare(index, "") for index in indices]
         self.names = intern(program) if late else None
@@ -211,6 +213,8 @@ class ProgramEmitter:
 
 class FunctionEmitter(Emitter):
     """Emits one VM function: as an LLVM function of its own, or inline where `parent` calls it."""
+
+    PROVES_LOOPS = True  # whether instructions can do without what is proven for a whole loop
 
     def __init__(self, unit, index, llvm_function, levels, parent=None):
         self.unit = unit

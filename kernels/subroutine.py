@@ -27,6 +27,8 @@ def subroutine(program, counting) -> StraightExecutable:
 class CallEmitter(FunctionEmitter):
     """Emits a VM function whose instructions are called."""
 
+    PROVES_LOOPS = False  # the same function for all that there are of an instruction
+
     def compute(self, variants):
         [variant] = variants
         if variant.opcode.flow is not Flow.NEXT:
