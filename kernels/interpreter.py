@@ -204,7 +204,7 @@ class HandlerEmitter(Emitter):
 
     def _call(self):
         b = self.b
-        sp, fp, rp = self._operands_in_memory(), self.registers.fp, self.registers.rp
+        fp, rp = self.registers.fp, self.registers.rp
         full = b.icmp_unsigned(">=", b.ptrtoint(rp, I64), self.get_shared("frame_limit"))
         with self.unlikely(full):
             self._stop(self.refusal())
@@ -212,6 +212,7 @@ class HandlerEmitter(Emitter):
         self.store(b.ptrtoint(fp, I64), b.gep(rp, [i64(1)], inbounds=True), "record")
         callee, args, fresh = self._word(1), self._word(2), self._word(3)
         target = self._callee(callee)
+        sp = self._operands_in_memory()
         top = b.gep(sp, [fresh], inbounds=True)
         self._start_locals(target, sp, top)
         return self.registers._replace(

@@ -183,7 +183,7 @@ GROUPS = {
     "techniques": tuple(name for name in ENGINES if name not in (*COMPARED, "reference")),
     "published": (
         *(name for name in ENGINES if name != "reference"),
-        *(f"threaded+{part}" for part in TECHNIQUES),
+        *(f"threaded+{part}" for part in ("tagged", *TECHNIQUES)),
     ),
 }
 
