@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from unittest.mock import patch
 
 import pytest
 
@@ -84,6 +85,18 @@ def test_an_interruption_never_strikes_outside_of_the_call() -> None:
             thread.join()
     assert len(ended) == 500
     assert set(ended) == {None, Interrupted}
+
+
+@pytest.mark.parametrize("counting", [True, False])
+def test_an_interruption_before_the_program_begins(counting: bool) -> None:
+    executable = CPython(assemble(RECURSION), counting)
+    assert executable.call((2,), Limits()).outcome.output == (5,)
+    with patch.object(executable._calls, "call", lambda work: Interrupted()):
+        outcome = executable.call((2,), Limits()).outcome
+    assert outcome.trap is not None
+    assert outcome.trap.trap is Trap.INTERRUPTED
+    assert outcome.output == ()
+    assert outcome.instructions == (0 if counting else None)
 
 
 @pytest.mark.parametrize("counting", [True, False])

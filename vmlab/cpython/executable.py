@@ -152,6 +152,10 @@ class CPython(Executable):
         result: Number | None = None
         elapsed = 0
 
+        def begin() -> None:
+            machine.start(limits)
+            namespace.update(code.start)
+
         def work() -> None:
             nonlocal result, elapsed
             if self._stop:
@@ -160,12 +164,12 @@ class CPython(Executable):
             start = time.perf_counter_ns()
             try:
                 for _ in range(iterations):
-                    machine.start(limits)
-                    namespace.update(code.start)
+                    begin()
                     result = main(*args)
             finally:
                 elapsed = time.perf_counter_ns() - start
 
+        begin()  # an interruption may come first
         error = self._calls.call(work)
         trap = self._trap(code, error, limits)
         count = None
