@@ -28,7 +28,8 @@ class InterpreterExecutable(CompiledExecutable):
     """`engine` names the composition of the other three."""
 
     def __init__(self, engine, dispatch, values, late, program, counting, emitter=None):
-        instructions, emitter = InstructionSet(values, late), emitter or HandlerEmitter
+        emitter = emitter or HandlerEmitter
+        instructions = InstructionSet(values, late, emitter.QUICKENED)
         encoded = encode(program, instructions)
         self._load(engine, dispatch, instructions, emitter, encoded, program, counting)
         if late:
@@ -43,6 +44,7 @@ class InterpreterExecutable(CompiledExecutable):
         name = f"{engine}.counting" if counting else engine
         unit = compile_cached(name, make_ir, "enter", effort)
         super().__init__(program, counting, unit, make_ir, effort, instructions.values)
+        self.instructions = instructions
         self._graph = CallGraph.of(program)
         self._spare = emitter.SPARE_SLOTS
         self._encoded = encoded
@@ -102,14 +104,11 @@ def engine_ir(engine, dispatch_type, instructions, emitter, counting) -> str:
         args, stack = machine.pointer("args"), machine.pointer("stack")
         main = b.gep(stack, [i64(emitter.SPARE_SLOTS)])
         copy_words(b, main, args, machine.get("main_words"))
-        frames = machine.pointer("frames")
-        b.store(machine.get("code"), frames)
-        b.store(machine.get("stack"), b.gep(frames, [i64(1)]))
         initial = {
             "pc": machine.pointer("entry"),
             "sp": b.gep(main, [machine.get("main_words")]),
             "fp": main,
-            "rp": b.gep(frames, [i64(FRAME_RECORD_WORDS)]),
+            "rp": emitter.first_record(machine, values),
             "top": i64(0),
         }
         registers = kind(*(initial[name] for name in kind._fields))
@@ -131,11 +130,13 @@ class HandlerEmitter(Emitter):
     """Emits one handler. Pops and pushes move `height`, relative to sp, at compile time; sp itself
     moves once, at the handler's end."""
 
+    QUICKENED = False  # whether instructions rewrite themselves
     REGISTERS = Registers
     SPARE_SLOTS = 0  # of the stack, a frame, beside its locals and operands
 
     def __init__(self, instructions, dispatch, handler, b, registers, context, heap):
         super().__init__(b, context, heap, instructions.values)
+        self.instructions = instructions
         self.late = instructions.late
         self.dispatch = dispatch
         self.handler = handler
@@ -143,6 +144,14 @@ class HandlerEmitter(Emitter):
         self.height = 0
         self.next_pc = None
         self._raise = None
+
+    @staticmethod
+    def first_record(m, values):
+        """Note that main returns to `halt`; the register for the top record."""
+        frames = m.pointer("frames")
+        m.b.store(m.get("code"), frames)
+        m.b.store(m.get("stack"), m.b.gep(frames, [i64(1)]))
+        return m.b.gep(frames, [i64(FRAME_RECORD_WORDS)])
 
     def emit(self, counting):
         if self.handler.name == HALT:
@@ -159,8 +168,11 @@ class HandlerEmitter(Emitter):
         if self.handler.backward:
             self.safepoint()
         self.counting = counting
-        flow = self.handler.opcode.flow
         self.next_pc = self._word_address(i64(self.handler.words))
+        return self.execute(self.handler.opcode.flow)
+
+    def execute(self, flow):
+        """What is the instruction's own."""
         if flow is Flow.CALL:
             return self._call()
         if flow is Flow.RETURN:
@@ -192,7 +204,7 @@ class HandlerEmitter(Emitter):
 
     def _call(self):
         b = self.b
-        sp, fp, rp = self._operands_in_memory(), self.registers.fp, self.registers.rp
+        fp, rp = self.registers.fp, self.registers.rp
         full = b.icmp_unsigned(">=", b.ptrtoint(rp, I64), self.get_shared("frame_limit"))
         with self.unlikely(full):
             self._stop(self.refusal())
@@ -200,6 +212,7 @@ class HandlerEmitter(Emitter):
         self.store(b.ptrtoint(fp, I64), b.gep(rp, [i64(1)], inbounds=True), "record")
         callee, args, fresh = self._word(1), self._word(2), self._word(3)
         target = self._callee(callee)
+        sp = self._operands_in_memory()
         top = b.gep(sp, [fresh], inbounds=True)
         self._start_locals(target, sp, top)
         return self.registers._replace(
@@ -214,9 +227,7 @@ class HandlerEmitter(Emitter):
         return self.registers.sp
 
     def _callee(self, operand):
-        if self.late:
-            return self.b.gep(self.pointer("code"), [self._look_up(operand)], inbounds=True)
-        return self._word_address(operand)
+        return self.look_up_function(operand) if self.late else self._word_address(operand)
 
     def _start_locals(self, target, first, end):
         """With zeros; or, where values have types, with what stands before the callee's code."""
@@ -231,19 +242,22 @@ class HandlerEmitter(Emitter):
             self.values.store(self, self._constant(place), slot, "frame")
 
     def _return(self):
-        b = self.b
-        fp, rp = self.registers.fp, self.registers.rp
+        b, fp = self.b, self.registers.fp
         result = self.pop() if self.handler.has_value else None
         if self.values.counted:
             end = b.gep(fp, [self._word(1)], inbounds=True)
             with self.each_word(fp, end) as slot:
                 self.values.release(self, self.values.load(self, slot, "frame"))
-        record = self.word(rp, -FRAME_RECORD_WORDS)
+        caller = self._caller()
+        return self._left(result)._replace(**caller)
+
+    def _caller(self):
+        """The registers that a return brings back."""
+        record = self.word(self.registers.rp, -FRAME_RECORD_WORDS)
         return_pc = self.load(record, "record")
         caller = self.load(self.word(record, 1), "record")
-        return self._left(result)._replace(
-            pc=b.inttoptr(return_pc, WORDS), fp=b.inttoptr(caller, WORDS), rp=record
-        )
+        pc, fp = (self.b.inttoptr(address, WORDS) for address in (return_pc, caller))
+        return {"pc": pc, "fp": fp, "rp": record}
 
     def _left(self, result):
         """The registers where the arguments are gone, and the result, if any, has their place."""
@@ -286,8 +300,14 @@ class HandlerEmitter(Emitter):
 
     def global_address(self):
         operand = self._word(1)
-        place = self._look_up(operand) if self.late else operand
+        place = self.look_up_global(operand) if self.late else operand
         return self.b.gep(self.pointer("globals"), [place], inbounds=True)
+
+    def look_up_global(self, name):
+        return self._look_up(name)
+
+    def look_up_function(self, name):
+        return self.b.gep(self.pointer("code"), [self._look_up(name)], inbounds=True)
 
     def _look_up(self, name):
         return look_up(self, Table(self.pointer("names"), self.get("last_name")), name)

@@ -18,7 +18,7 @@ from vmlab.program import Function, Program
 def listing(program: Program) -> str:
     """Every operation with its index, and behind it those of the stack instructions that it stands
     for. Registers have the locals' names, or s0, s1, ... for the heights of the operand stack;
-    `=r` is the accumulator: the result of the operation before, which stands in r, too."""
+    `=r` is the accumulator: what was or would be in r, too, and is at hand."""
     return "\n".join(
         "\n".join([*_listed(program, function, code), ""])
         for function, code in zip(program.functions, translate(program), strict=True)
@@ -40,7 +40,7 @@ def _listed(program: Program, function: Function, code: RegisterCode) -> Iterato
 
 def _arguments(program: Program, function: Function, code: RegisterCode, at: int) -> str:
     operation = code.operations[at]
-    parts = [_source(function, source) for source in operation.sources]
+    parts = [_value(function, source) for source in operation.sources]
     if operation.flow is Flow.CALL:
         callee = program.functions[operation.operand]
         parts = [f"{callee.name} at {_register(function, operation.window)}"]
@@ -49,17 +49,17 @@ def _arguments(program: Program, function: Function, code: RegisterCode, at: int
     elif operation.variants and operation.variants[0].opcode.operand is Operand.GLOBAL:
         parts.append(program.globals[operation.operand].name)
     text = ", ".join(parts)
-    results = ", ".join(_register(function, result.index) for result in operation.results)
+    results = ", ".join(_value(function, result) for result in operation.results)
     return f"{results} <- {text}" if results else text
 
 
-def _source(function: Function, source: Source) -> str:
-    match source:
+def _value(function: Function, value: Source) -> str:
+    match value:
         case Constant(number):
             return format_number(number)
         case Accumulator(register):
             return f"={_register(function, register.index)}"
-    return _register(function, source.index)
+    return _register(function, value.index)
 
 
 def _register(function: Function, index: int) -> str:

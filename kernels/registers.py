@@ -6,6 +6,9 @@ destination of what computed the value. (Shi, Casey, Ertl and Gregg, "Virtual ma
 stack versus registers", ACM TACO 2008; the code is in the style of Ierusalimschy, de Figueiredo and
 Celes, "The implementation of Lua 5.0", 2005.)
 
+What an operation computes is also handed on to the next one, in a register of the machine: the
+accumulator. A value that is used once and at once is nowhere else.
+
 The registers of a function are the words of its frame: first its slots, then a register for each
 height of the operand stack, its *home*. Where paths meet, every operand is at home. A local that is
 stored to while operands still mean its old value is copied first.
@@ -17,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
 
-from vmlab.isa import OPCODES, VARIANTS, Flow, Operand, Type, Variant
+from vmlab.isa import COROUTINES, OPCODES, VARIANTS, Flow, Operand, Type, Variant
 from vmlab.kernels.semantics import SEMANTICS
 from vmlab.program import Number, Program
 
@@ -52,7 +55,8 @@ class Operation:
 
     variants  the stack instructions that compute, one after the other; none for a move
     sources   what the first of them pop, the top last
-    results   where what is left in the end goes, the top last
+    results   where what is left in the end goes, the top last; to the accumulator alone if the
+              next operation takes it from there and nobody else wants it
     operand   the operand of the stack instruction that has one: a global, a callee, an instruction
     window    of a call: the register that becomes the callee's first
     before    the stack instructions that it stands for, up to the one that may trap
@@ -61,7 +65,7 @@ class Operation:
 
     variants: tuple[Variant, ...]
     sources: tuple[Source, ...] = ()
-    results: tuple[Register, ...] = ()
+    results: tuple[Register | Accumulator, ...] = ()
     operand: int | None = None
     window: int = 0
     before: list[int] = field(default_factory=list)
@@ -72,12 +76,8 @@ class Operation:
         return self.variants[-1].opcode.flow if self.variants else Flow.NEXT
 
     @property
-    def kinds(self) -> str:
-        return kinds_of(self.sources)
-
-    @property
     def name(self) -> str:
-        return name_of(self.variants, self.kinds)
+        return name_of(self.variants, kinds_of(self.sources), kinds_of(self.results))
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,12 @@ def kinds_of(sources: Sequence[Source]) -> str:
     return "".join(KINDS[type(source)] for source in sources)
 
 
-def name_of(variants: Sequence[Variant], kinds: str) -> str:
-    """The name of an operation with sources of these kinds."""
+def name_of(variants: Sequence[Variant], kinds: str, results: str) -> str:
+    """The name of an operation with sources and results of these kinds: add.int.rk, but add.int.rk>
+    if the result goes to the accumulator alone."""
     computes = "+".join(variant.name for variant in variants) or ("move" if kinds else "nop")
-    return f"{computes}.{kinds}" if kinds else computes
+    name = f"{computes}.{kinds}" if kinds else computes
+    return f"{name}>" if results == ACCUMULATOR else name
 
 
 # What makes an operation of two instructions: a comparison, and the branch on its result.
@@ -128,22 +130,23 @@ def _only_moves(variant: Variant) -> bool:
     return variant.opcode.group == "stack" or variant.name in _FORWARDED
 
 
-def operation_kinds() -> Iterator[tuple[tuple[Variant, ...], str, int]]:
-    """The variants, kinds of sources, and number of results, of all operations there are."""
-    yield (), "", 0
-    for kind in KINDS.values():
-        yield (), kind, 1
-    yield (VARIANTS["swap"],), 2 * REGISTER, 2
-    for opcode in OPCODES.values():
-        for variant in opcode.variants:
-            if not _only_moves(variant):
-                results = 0 if opcode.flow is Flow.CALL else len(variant.effect.pushes)
-                for kinds in accepted((variant,)):
-                    yield (variant,), kinds, results
-    for comparison in COMPARISONS:
-        for branch in BRANCHES:
-            for kinds in accepted((comparison, branch)):
-                yield (comparison, branch), kinds, 0
+def operation_kinds() -> Iterator[tuple[tuple[Variant, ...], str, str]]:
+    """The variants, kinds of sources, and kinds of results, of all operations there are."""
+    yield (), "", ""
+    yield (VARIANTS["swap"],), 2 * REGISTER, 2 * REGISTER
+    computing = [
+        (variant,)
+        for opcode in OPCODES.values()
+        for variant in opcode.variants
+        if not _only_moves(variant) and opcode.group != COROUTINES
+    ]
+    branching = [(comparison, branch) for comparison in COMPARISONS for branch in BRANCHES]
+    for variants in [(), *computing, *branching]:
+        last = variants[-1] if variants else None
+        results = last is None or (last.effect.pushes and last.opcode.flow is not Flow.CALL)
+        for kinds in accepted(variants):
+            for result in (REGISTER, ACCUMULATOR) if results else ("",):
+                yield variants, kinds, result
 
 
 @cache
@@ -496,13 +499,17 @@ class _Translation:
             self.computed = operation.results[0] if len(operation.results) == 1 else None
 
     def _use_accumulator(self, operation: Operation) -> None:
-        for at, source in enumerate(operation.sources):
-            if source == self.computed:
-                sources = (
-                    *operation.sources[:at],
-                    Accumulator(source),
-                    *operation.sources[at + 1 :],
-                )
-                if kinds_of(sources) in accepted(operation.variants):
-                    operation.sources = sources
-                    return
+        """Take a source from the accumulator if it is there, and from nowhere else if it is
+        wanted for nothing else."""
+        sources = operation.sources
+        at = sources.index(self.computed) if self.computed in sources else None
+        if at is None:
+            return
+        register, others = sources[at], (*sources[:at], *sources[at + 1 :])
+        changed = (*sources[:at], Accumulator(register), *sources[at + 1 :])
+        if kinds_of(changed) in accepted(operation.variants):
+            operation.sources = changed
+            # Of several moves home, others may read the same register.
+            used_up = operation.variants and register not in others and not self._heights(register)
+            if used_up and self._is_result_of_last(register):
+                self.last.results = (Accumulator(register),)

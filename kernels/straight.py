@@ -18,7 +18,7 @@ from vmlab.kernels.context import MACHINE_STACK
 from vmlab.kernels.emitter import Emitter
 from vmlab.kernels.encoding import bits
 from vmlab.kernels.entry import emit_enter, emit_run, stack_pointer
-from vmlab.kernels.executable import CompiledExecutable, Needs
+from vmlab.kernels.executable import CompiledExecutable, Needs, without_coroutines
 from vmlab.kernels.machine import Machine
 from vmlab.kernels.names import ENTRY_WORDS, Table, function_name, hash_table, intern, look_up
 from vmlab.kernels.native import Effort, compile_ir
@@ -60,6 +60,8 @@ class StraightExecutable(CompiledExecutable):
     `FunctionEmitter` does."""
 
     def __init__(self, engine, storage, values, late, program, counting, body=None):
+        if program.has_tasks:
+            raise without_coroutines(engine)
         graph = CallGraph.of(program)
         body = body or FunctionEmitter
 
@@ -497,7 +499,7 @@ class FunctionEmitter(Emitter):
         return self.values.wrap(self, ir.Constant(llvm_type(type_), value), type_)
 
     def array_tag(self):
-        return i64(TAG[self._operand().array])
+        return i64(TAG[Type.of("T[]", self._operand())])
 
     def read_local(self):
         return self.storage.get_local(self._operand())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from vmlab.diagnostics import closest
@@ -142,6 +142,8 @@ ENGINES: dict[str, Engine] = {
                   "switch", "register"),
         _composed("super", "frequent sequences as one instruction", "switch",
                   "switch", "super"),
+        _composed("quickened", "instructions that rewrite themselves for the types seen", "tagged",
+                  "switch", "tagged", "quickened"),
         Engine("textbook", "control: plain Numba, written by hand", "switch",
                "vmlab.kernels.textbook:textbook"),
         Engine("reference", "oracle: plain Python, for reading", None,
@@ -163,13 +165,30 @@ TECHNIQUES = {
     "cached": "the top of the stack in a register",
     "register": "three-address code instead of a stack's",
     "super": "frequent sequences as one instruction",
+    "quickened": "instructions that rewrite themselves for the types and names seen",
 }
 
 # The engines that add a mechanism each to the one before; the others stand beside the ladder.
 LADDER = (*BASES, "tagged", "boxed", "late")
 
-# What `compare` times unless told otherwise: the reference is for checking, not for timing.
-COMPARED = tuple(name for name in ENGINES if name != "reference")
+# What `compare` times unless told otherwise: the ladder, and the control.
+COMPARED = (*LADDER, "textbook")
+
+# Names for several engines, wherever engines are named. `published` are those that `publish`
+# times: the reference is for checking, not for timing.
+GROUPS = {
+    "ladder": LADDER,
+    "techniques": tuple(name for name in ENGINES if name not in (*COMPARED, "reference")),
+    "published": (
+        *(name for name in ENGINES if name != "reference"),
+        *(f"threaded+{part}" for part in TECHNIQUES),
+    ),
+}
+
+
+def expand(names: Iterable[str]) -> tuple[str, ...]:
+    """The engines that these names of engines and groups stand for, each once."""
+    return tuple(dict.fromkeys(engine for name in names for engine in GROUPS.get(name, (name,))))
 
 
 def find(name: str) -> Engine:
@@ -200,7 +219,8 @@ def _composition(name: str, base: str, parts: list[str]) -> Engine:
     representations = [part for part in parts if part in REPRESENTATIONS]
     if len(representations) > 1 or len(set(parts)) < len(parts):
         raise ValueError(
-            f"'{name}': an engine has one of {', '.join(REPRESENTATIONS)}, and 'late' once"
+            f"'{name}': an engine has one of {', '.join(REPRESENTATIONS)},"
+            " and every other part once"
         )
     adds = "; ".join(added[part] for part in parts)
     return _composed(name, adds, base, base, *sorted(parts, key=list(added).index))

@@ -136,7 +136,7 @@ def test_show_prints_an_engines_code(vmlab, engine):
 def test_show_prints_the_code_that_an_engine_reads(vmlab):
     shown = vmlab("show", "divides.vm", "--engine", "register")
     assert shown.exit_code == 0
-    assert re.search(r"0 +div\.int\.rr +s0 <- a, b +; 0 1 2\n", shown.stdout)
+    assert re.search(r"0 +div\.int\.rr> +=s0 <- a, b +; 0 1 2\n", shown.stdout)
 
 
 @pytest.mark.parametrize(("form", "what"), [("--ir", "LLVM IR"), ("--asm", "machine code")])

@@ -34,3 +34,6 @@ def test_a_program_must_have_something_to_run(vmlab):
     result = vmlab("superinstructions", "endless.vm")
     assert result.exit_code == exits.USAGE
     assert result.stderr == "Error: endless.vm has no expect line to run\n"
+    result = vmlab("superinstructions", "gcd", "pipeline")
+    assert result.exit_code == exits.USAGE
+    assert result.stderr == "Error: pipeline has tasks, which super does not run\n"

@@ -55,7 +55,7 @@ def test_arguments_are_computed_where_the_callee_finds_them() -> None:
         "call fib at s0",
         "sub.int.rk s1 <- n, 2",
         "call fib at s1",
-        "add.int.ra s0 <- s0, =s1",
+        "add.int.ra> =s0 <- s0, =s1",
         "ret.a =s0",
     ]
 
@@ -72,12 +72,12 @@ def test_every_stack_instruction_is_counted_once_where_nothing_is_repeated() -> 
         # What a local held when it was loaded, although it is stored to before the use.
         (
             "load n, load m, store n, load n, sub",
-            ["move.r s0 <- n", "move.r n <- m", "sub.int.ra s0 <- s0, =n", "ret.a =s0"],
+            ["move.r s0 <- n", "move.r n <- m", "sub.int.ra> =s0 <- s0, =n", "ret.a =s0"],
         ),
         # A result goes to the local at once, and its copy is found there.
         (
             "load n, push 1, add, dup, store n, load m, mul",
-            ["add.int.rk n <- n, 1", "mul.int.ar s0 <- =n, m", "ret.a =s0"],
+            ["add.int.rk n <- n, 1", "mul.int.ar> =s0 <- =n, m", "ret.a =s0"],
         ),
         # But not where the old value is still wanted.
         (
@@ -86,17 +86,28 @@ def test_every_stack_instruction_is_counted_once_where_nothing_is_repeated() -> 
                 "add.int.rk s1 <- n, 1",
                 "move.r s0 <- n",
                 "move.r n <- s1",
-                "mul.int.ra s0 <- s0, =n",
+                "mul.int.ra> =s0 <- s0, =n",
                 "ret.a =s0",
             ],
         ),
         # Moves on the stack are none in the code.
-        ("load n, load m, swap, over, rot, pop, sub", ["sub.int.rr s0 <- n, m", "ret.a =s0"]),
+        ("load n, load m, swap, over, rot, pop, sub", ["sub.int.rr> =s0 <- n, m", "ret.a =s0"]),
         ("load n, store n, push 3, push 4, pop", ["ret.k 3"]),
+        # A result that is wanted again later is not left to the accumulator alone.
+        (
+            "load n, neg, dup, load m, mul, add",
+            [
+                "neg.int.r s0 <- n",
+                "mul.int.ar> =s1 <- =s0, m",
+                "add.int.ra> =s0 <- s0, =s1",
+                "ret.a =s0",
+            ],
+        ),
+        ("load n, neg, dup, mul", ["neg.int.r s0 <- n", "mul.int.ar> =s0 <- =s0, s0", "ret.a =s0"]),
         # One constant stands in the code, the other in a register.
-        ("push 7, push 2, shl", ["move.k s0 <- 7", "shl.ak s0 <- =s0, 2", "ret.a =s0"]),
-        ("push 7, load n, sub", ["sub.int.kr s0 <- 7, n", "ret.a =s0"]),
-        ("push 7, load n, lt", ["move.k s0 <- 7", "lt.int.rr s0 <- s0, n", "ret.a =s0"]),
+        ("push 7, push 2, shl", ["move.k> =s0 <- 7", "shl.ak> =s0 <- =s0, 2", "ret.a =s0"]),
+        ("push 7, load n, sub", ["sub.int.kr> =s0 <- 7, n", "ret.a =s0"]),
+        ("push 7, load n, lt", ["move.k s0 <- 7", "lt.int.rr> =s0 <- s0, n", "ret.a =s0"]),
         # Where paths meet, every operand is at home; two in each other's place are exchanged.
         (
             "load n, neg, load m, neg, swap, jmp there, there:, sub",
@@ -105,7 +116,7 @@ def test_every_stack_instruction_is_counted_once_where_nothing_is_repeated() -> 
                 "neg.int.r s1 <- m",
                 "swap.rr s0, s1 <- s0, s1",
                 "jmp to 4",
-                "sub.int.rr s0 <- s0, s1",
+                "sub.int.rr> =s0 <- s0, s1",
                 "ret.a =s0",
             ],
         ),

@@ -77,10 +77,11 @@ func main(n: int = 2000, x: float = 0.1) -> float
 end
 """
 
+QUICKENED = "switch+boxed+late+quickened"
 COMPOSED = [name for name in ENGINES if name not in ("textbook", "reference")]
 
 
-@pytest.mark.parametrize("engine", [*COMPOSED, "template+tagged", "template+boxed+late"])
+@pytest.mark.parametrize("engine", [*COMPOSED, "template+tagged", "template+boxed+late", QUICKENED])
 def test_it_does_what_the_engine_does_here(engine, tmp_path):
     executable = find(engine).build(program(ALL), counting=False)
     here = executable.call((2000, 0.1), Limits()).outcome

@@ -23,23 +23,28 @@ if TYPE_CHECKING:
 def superinstructions(names: Sequence[str], as_json: bool, output: str | None) -> None:
     """Choose the superinstructions of `super` from what programs execute.
 
-    On the whole corpus unless programs are named; each runs its `expect` lines. The engine takes
-    its choice from kernels/superinstructions.json, which this command has written. To validate the
-    rule, a choice is also made for every program from all the others alone."""
+    On the corpus, without the programs that have tasks, unless programs are named; each runs its
+    `expect` lines. The engine takes its choice from kernels/superinstructions.json, which this
+    command has written. To validate the rule, a choice is also made for every program from all the
+    others alone."""
     from vmlab import corpus
     from vmlab.measure.superinstructions import choose, profile, validate
 
     as_json = wants_json(as_json, None, output)
-    chosen = names or corpus.names()
-    programs = {name: open_program(name) for name in chosen}
+    programs = {name: open_program(name) for name in names or corpus.names()}
+    if not names:
+        programs = {name: p for name, p in programs.items() if not p.has_tasks}
+    for name, program in programs.items():
+        if program.has_tasks:
+            raise Stop(f"{name} has tasks, which super does not run", USAGE)
+        if not program.expectations:
+            raise Stop(f"{name} has no expect line to run", USAGE)
     profiles = {}
     with contextlib.ExitStack() as stack:
         write = open_output(output, stack)
         with Status() as status:
             for done, (name, program) in enumerate(programs.items()):
                 status(f"running {name}", done, len(programs))
-                if not program.expectations:
-                    raise Stop(f"{name} has no expect line to run", USAGE)
                 profiles[name] = profile(program, [e.args for e in program.expectations])
             status("validating", 0, len(programs))
             choices, validations = choose(list(profiles.values())), validate(profiles)
