@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from vmlab.engines import find
-from vmlab.isa import INT_MAX, OPCODES, Flow, Operand, Trap, Type, Variant
+from vmlab.isa import INT_MAX, OPCODES, Operand, Trap, Type, Variant
+from vmlab.kernels.superinstructions import basic_blocks
 from vmlab.outcome import Limits
 from vmlab.program import Function, Instruction, Number, Program, Variable
 from vmlab.supervise import Supervisor
@@ -52,7 +53,7 @@ def profile(
 ) -> Profile | None:
     """Run `main`, and count. None if the run traps: then the last blocks were not executed whole.
     Raises KeyboardInterrupt on Ctrl-C, and TimeoutError after `limits.timeout`."""
-    blocks = [_leaders(function) for function in program.functions]
+    blocks = [[block.start for block in basic_blocks(function)] for function in program.functions]
     counters = sum(map(len, blocks))
     roomier = replace(
         limits,
@@ -77,17 +78,6 @@ def profile(
             times += [int(next(counts))] * (end - start)
         executed.append(tuple(times))
     return Profile(program, tuple(executed))
-
-
-def _leaders(function: Function) -> list[int]:
-    """The first instructions of the basic blocks."""
-    leaders = {0}
-    for index, instruction in enumerate(function.code):
-        if instruction.opcode.operand is Operand.LABEL:
-            leaders.add(instruction.target)
-        if instruction.opcode.flow in (Flow.JUMP, Flow.BRANCH, Flow.RETURN):
-            leaders.add(index + 1)
-    return sorted(leaders - {len(function.code)})
 
 
 def _instrumented(program: Program, blocks: Sequence[Sequence[int]]) -> Program:
