@@ -47,6 +47,16 @@ def _function(module, name, parameters):
     return function
 
 
+def _paths_meet(block) -> bool:
+    """Whether more than one path leads from the start of the function to this block."""
+    before = [
+        other
+        for other in block.function.blocks
+        if other.is_terminated and block in other.terminator.operands
+    ]
+    return len(before) > 1 or any(map(_paths_meet, before))
+
+
 class Threaded:
     """`emit_handler(dispatch, handler, b, registers, context, heap)` is called for each of the
     handlers, a dict by name in the order of their opcodes, and ends in `next`. `kind` is what the
@@ -80,7 +90,10 @@ class Threaded:
 
     def next(self, b, registers, context, heap) -> None:
         table = b.function.args[-1]
-        keep_apart(b)  # one jump a handler, also where it has a branch
+        if _paths_meet(b.block):
+            # One jump a handler: LLVM likes to copy it into each path. Where there is but one, this
+            # line would only keep the registers' next values apart from those before.
+            keep_apart(b)
         b.ret(self._jump(b, registers, context, heap, table, "musttail"))
 
     def _jump(self, b, registers, context, heap, table, tail):

@@ -92,7 +92,7 @@ class Emitter(Machine, ABC):
             for type_, kept in zip(types, popped, strict=True)
         ]
         self._count_references(variant.effect, popped)
-        results = SEMANTICS[variant.name](self, *operands)
+        results = self.evaluate(variant, operands)
         if not isinstance(results, tuple):
             results = () if results is None else (results,)
         for type_, value in zip(variant.effect.pushes, results, strict=True):
@@ -101,6 +101,10 @@ class Emitter(Machine, ABC):
             elif type_ in TAG:
                 value = self.values.wrap(self, value, type_)
             self.push(value)
+
+    def evaluate(self, variant: Variant, operands: Sequence[ir.Value]):
+        """What the semantics make of the operands."""
+        return SEMANTICS[variant.name](self, *operands)
 
     def _count_references(self, effect, popped):
         """A popped operand of a certain type is used up. Of one of any type, such as `dup` has,
@@ -201,11 +205,14 @@ class Emitter(Machine, ABC):
 
     def array_element(self, array: ir.Value, index: ir.Value, type_: ir.Type) -> ir.Value:
         """The address of an element, after the check that there is one."""
-        outside = self.b.icmp_unsigned(">=", index, self.array_length(array))
-        self.trap_if(outside, Trap.INDEX_OUT_OF_RANGE)
+        self.check_index(array, index)
         first = self.b.gep(self.heap, [self.b.add(array, i64(1))], inbounds=True)
         element = self.b.gep(first, [index], inbounds=True)
         return self.b.bitcast(element, type_.as_pointer())
+
+    def check_index(self, array: ir.Value, index: ir.Value) -> None:
+        outside = self.b.icmp_unsigned(">=", index, self.array_length(array))
+        self.trap_if(outside, Trap.INDEX_OUT_OF_RANGE)
 
     def heap_room(self, used: ir.Value) -> ir.Value:
         """The words that may still be taken, beside those that arrays have used."""

@@ -1,8 +1,8 @@
 """Where straight code keeps locals and operands, and how it passes them to a call.
 
 Two ways: in SSA values, or in a frame of VM memory where each instruction loads its operands and
-stores its result. Only with the first is recursion inlined; otherwise nothing else differs between
-the engines `inlined` and `template`.
+stores its result. Only with the first is recursion inlined, and do loops have versions: what lies
+between `template` and the interpreters is dispatch alone.
 """
 
 from llvmlite import ir
@@ -15,7 +15,7 @@ class Ssa:
     from one basic block to another, are stack slots that LLVM turns into SSA values (mem2reg).
     Values are raw: LLVM would see through any other representation and drop it."""
 
-    self_inlining = True
+    optimised = True
 
     def __init__(self, body):
         self.body = body
@@ -118,7 +118,7 @@ class Memory:
     A caller's topmost operands become the callee's parameters where they stand, and the result
     takes the place of the first."""
 
-    self_inlining = False
+    optimised = False
 
     def __init__(self, body):
         self.body = body

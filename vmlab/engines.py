@@ -140,6 +140,8 @@ ENGINES: dict[str, Engine] = {
                   "switch", "boxed"),
         _composed("late", "names looked up by hash at every access", "boxed",
                   "switch", "boxed", "late"),
+        Engine("cpython", "the same program as Python on the real CPython", "late",
+               "vmlab.cpython.executable:cpython"),
         Engine("subroutine", "a call and a return an instruction", "template",
                "vmlab.kernels.subroutine:subroutine"),
         _composed("cached", "the top of the stack in a register", "switch", "switch", "cached"),
@@ -176,8 +178,8 @@ TECHNIQUES = {
 # The engines that add a mechanism each to the one before; the others stand beside the ladder.
 LADDER = (*BASES, "tagged", "boxed", "late")
 
-# What `compare` times unless told otherwise: the ladder, and the control.
-COMPARED = (*LADDER, "textbook")
+# What `compare` times unless told otherwise: the ladder, its far end, and the control.
+COMPARED = (*LADDER, "cpython", "textbook")
 
 # Names for several engines, wherever engines are named. `published` are those that `publish`
 # times: the reference is for checking, not for timing.
@@ -186,7 +188,7 @@ GROUPS = {
     "techniques": tuple(name for name in ENGINES if name not in (*COMPARED, "reference")),
     "published": (
         *(name for name in ENGINES if name != "reference"),
-        *(f"threaded+{part}" for part in TECHNIQUES),
+        *(f"threaded+{part}" for part in ("tagged", *TECHNIQUES)),
     ),
 }
 

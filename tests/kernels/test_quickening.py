@@ -53,7 +53,7 @@ def written(engine) -> list[str]:
 def set_local(engine, index: int, value: Number, type_: str) -> None:
     """What a local of main holds when it starts, whatever type it was declared with."""
     args = engine.state.args
-    if engine.state._values.counted:
+    if engine.instructions.values.counted:
         tag, word = CELL_WORDS * index + CELL_TAG, CELL_WORDS * index + VALUE
         words = args.cells.words
     else:
