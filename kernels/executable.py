@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from vmlab.engines import EngineUnavailable, Executable, Sample
 from vmlab.isa import ARRAY_HEADER_WORDS, INT_MAX, TRAPS_BY_CODE, WORD_BYTES, Type
-from vmlab.kernels import native
+from vmlab.kernels import native, symbols
 from vmlab.kernels.context import (
     FAULTS,
     FRAGMENTED,
@@ -249,6 +249,9 @@ class CompiledExecutable(NativeExecutable):
 
     def enter(self, runs):
         return self._enter(ctypes.addressof(self.state.context), runs)
+
+    def functions(self):
+        return symbols.functions(self._unit)
 
     def standalone(self):
         from vmlab.kernels.standalone import standalone

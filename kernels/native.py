@@ -176,7 +176,7 @@ def fingerprint() -> str:
     the versions of what compiles them, and the CPU."""
     kernels = Path(__file__).parent
     digest = hashlib.sha256()
-    sources = sorted([*kernels.glob("*.py"), *kernels.glob("*.json")])
+    sources = sorted([*kernels.rglob("*.py"), *kernels.glob("*.json")])
     for file in [Path(vmlab.isa.__file__), *sources]:
         digest.update(file.name.encode() + file.read_bytes())
     compilers = (

@@ -75,6 +75,11 @@ class Executable(ABC):
         """The LLVM IR of the code that runs, optimised; None where the engine makes none."""
         return None
 
+    def functions(self) -> dict[str, range]:
+        """By name, the addresses at which the functions of its machine code lie now; none where
+        that is not known."""
+        return {}
+
     def listing(self) -> str | None:
         """The program as the engine reads it, for people; None where that is the stack code."""
         return None

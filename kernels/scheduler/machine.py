@@ -1,0 +1,123 @@
+"""A scheduler in memory of its own, and the threads that run it."""
+
+import ctypes
+import mmap
+import threading
+from collections.abc import Sequence
+
+from vmlab.kernels.scheduler import channels, parking, tasks
+from vmlab.kernels.scheduler.composition import Kernel
+from vmlab.kernels.scheduler.layout import MAX_WORKERS, Scheduler, Task, Worker
+from vmlab.kernels.scheduler.structures import LINE_BYTES, WORD_BYTES, Structure
+
+
+class OutOfMemory(Exception):
+    """The memory given to the scheduler is used up."""
+
+
+class Machine:
+    """A scheduler with its workers.
+
+    `memory` are the bytes for tasks, frames and channels; the system gives them as they are first
+    touched. Tasks are launched, then `run` runs them all until none can go on."""
+
+    def __init__(self, kernel: Kernel, workers: int, memory: int):
+        if not 1 <= workers <= (MAX_WORKERS if kernel.parallel else 1):
+            raise ValueError(f"{workers} workers: this composition has 1 to {MAX_WORKERS}")
+        self.kernel = kernel
+        own = Scheduler.bytes + workers * Worker.bytes
+        self._memory = mmap.mmap(-1, own + memory + LINE_BYTES)
+        self.scheduler = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
+        first = self.scheduler + Scheduler.bytes
+        self.workers = [first + number * Worker.bytes for number in range(workers)]
+        self._first_fresh = self.scheduler + own
+        for name, value in (
+            ("workers", workers),
+            ("first_worker", first),
+            ("fresh", self._first_fresh),
+            ("end", self._first_fresh + memory),
+        ):
+            self.put(Scheduler, self.scheduler, name, value)
+        for number, worker in enumerate(self.workers):
+            self.put(Worker, worker, "scheduler", self.scheduler)
+            self.put(Worker, worker, "bit", 1 << number)
+            self.put(Worker, worker, "random", number + 1)
+
+    # Words
+
+    @staticmethod
+    def put(structure: Structure, address: int, name: str, value: int, index: int = 0) -> None:
+        place = address + structure.offset(name) + index * WORD_BYTES
+        ctypes.c_uint64.from_address(place).value = value
+
+    @staticmethod
+    def get(structure: Structure, address: int, name: str, index: int = 0) -> int:
+        place = address + structure.offset(name) + index * WORD_BYTES
+        return ctypes.c_uint64.from_address(place).value
+
+    def total(self, name: str) -> int:
+        """A counter of the workers, summed up."""
+        return sum(self.get(Worker, worker, name) for worker in self.workers)
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that have been launched and not finished."""
+        return self.total("launched") - self.total("finished")
+
+    @property
+    def memory_used(self) -> int:
+        """Bytes of tasks, frames and channels, free ones included."""
+        return self.get(Scheduler, self.scheduler, "fresh") - self._first_fresh
+
+    # Tasks
+
+    def channel(self, capacity: int) -> int:
+        return self._given(self.kernel.call["make_channel"](self.workers[0], capacity))
+
+    def launch(self, entry: str, arguments: Sequence[int] = (), joinable: bool = False) -> int:
+        """A task on the first worker. Only while nothing runs."""
+        call = self.kernel.call
+        task = self._given(call["launch"](self.workers[0], self.kernel.entry[entry], 0))
+        for index, argument in enumerate(arguments):
+            self.put(Task, task, "arguments", argument, index)
+        self.put(Task, task, "joinable", joinable)
+        call["begin"](self.workers[0], task)
+        return task
+
+    def _given(self, address: int) -> int:
+        if not address:
+            raise OutOfMemory(f"{self.memory_used:,} bytes are in use")
+        return address
+
+    # Running
+
+    def run(self) -> None:
+        """Until no task can go on, or `halt`. Raises OutOfMemory if a task found no memory for its
+        frame. Ctrl-C halts the workers, and passes on."""
+        self.put(Scheduler, self.scheduler, "stop", 0)
+        self.put(Scheduler, self.scheduler, "idlers", 0)
+        for worker in self.workers:
+            self.put(Worker, worker, "wake", 0)
+            self.put(Worker, worker, "searching", 0)
+        work = self.kernel.call["work"]
+        threads = [threading.Thread(target=work, args=(worker,)) for worker in self.workers]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        except BaseException:
+            self.halt()
+            for thread in threads:
+                thread.join()
+            raise
+        if self.get(Scheduler, self.scheduler, "exhausted"):
+            raise OutOfMemory(f"{self.memory_used:,} bytes are in use")
+
+    def halt(self) -> None:
+        """Have the workers leave as soon as their tasks suspend. From any thread."""
+        self.kernel.call["halt"](self.scheduler)
+
+
+# What a Machine calls in its kernel.
+FUNCTIONS = (tasks.work, tasks.launch, tasks.begin, parking.halt, channels.make_channel)

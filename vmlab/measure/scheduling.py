@@ -1,0 +1,242 @@
+"""What tasks cost on the scheduler kernel and on what else is installed, in interleaved rounds.
+
+A sample of most operations is the mean of a batch of `BATCH`, since one alone is shorter than the
+clock can see; a distribution is that of the batches of all rounds. Only the latency of a launch and
+waking a thread are single events. What reading the clock takes has been subtracted from each."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import random
+import statistics
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import vmlab
+from vmlab.comparison import DEFAULT_ROUNDS, QUICK_ROUNDS
+from vmlab.kernels.scheduler.bench import BATCH, CAPACITY
+from vmlab.measure.machine import Fact, describe_machine
+from vmlab.measure.sampling import Progress, draw_order
+from vmlab.measure.statistics import Interval, corrected, median_interval
+
+__all__ = ["ABSENT", "BATCH", "CAPACITY", "Operation", "System", "Unavailable", "measure"]
+
+# The reason of a cell whose system cannot do this at all.
+ABSENT = "has no such operation"
+
+_SAMPLES = 200  # of a system in a round
+_CLOCK_SECONDS = 0.05
+_CLOCK_READINGS = 10_000
+
+# Parallel work: as many tasks, of as many rounds of a generator of random numbers, some ten
+# microseconds.
+_WORK_TASKS, _WORK_ROUNDS = 4_000, 5_000
+
+
+class Operation(enum.Enum):
+    """What is measured, in nanoseconds; the last in bytes."""
+
+    LAUNCH = "launch, run, finish"
+    LATENCY = "launch to first instruction"
+    YIELD = "yield"
+    UNBUFFERED = "unbuffered channel, round trip"
+    BUFFERED = "buffered channel, a value"
+    WAKE = "wake a sleeping worker"
+    PARKED = "a waiting task, bytes"
+
+
+class Unavailable(Exception):
+    """A system cannot be measured here; the message says why, and what would help."""
+
+
+class System(ABC):
+    """Something that runs tasks. `share`: of the samples, for those that take long."""
+
+    name: str
+    workers = 1
+    share = 1.0
+
+    @abstractmethod
+    def measure(self, operation: Operation, samples: int) -> Sequence[float] | None:
+        """So many samples; None if there is no such operation. Raises Unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The time stamp counter.
+
+    nanoseconds_a_tick  against `time.perf_counter_ns`
+    cost_ticks          what two readings are apart: the median, which is subtracted
+    resolution_ticks    the smallest step between two readings that differ
+    """
+
+    nanoseconds_a_tick: float
+    cost_ticks: float
+    resolution_ticks: int
+
+    def nanoseconds(self, ticks: Sequence[int], operations: int) -> list[float]:
+        """Of one operation each, where a sample is so many."""
+        factor = self.nanoseconds_a_tick / operations
+        return [(taken - self.cost_ticks) * factor for taken in ticks]
+
+
+@dataclass(slots=True)
+class Cell:
+    """The samples of an operation on a system, by round; or why there are none."""
+
+    rounds: list[list[float]] = field(default_factory=list)
+    reason: str | None = None
+
+    @property
+    def samples(self) -> list[float]:
+        return [sample for of_round in self.rounds for sample in of_round]
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Nanoseconds (or bytes) of samples: median, 99th percentile, standard deviation, and the
+    median absolute deviation from the median, which a few far samples do not move."""
+
+    count: int
+    p50: float
+    p99: float
+    deviation: float
+    mad: float
+
+    @classmethod
+    def of(cls, samples: Sequence[float]) -> Distribution:
+        ordered = sorted(samples)
+        p50 = statistics.median(ordered)
+        return cls(
+            count=len(ordered),
+            p50=p50,
+            p99=ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)],
+            deviation=statistics.pstdev(ordered),
+            mad=statistics.median(abs(sample - p50) for sample in ordered),
+        )
+
+
+@dataclass(slots=True)
+class Scheduling:
+    """All that was measured. `cells` by operation and system; `stages`: nanoseconds of a launch up
+    to the end of each stage, by system, stage and round; `speedups`: by round, the time that one
+    worker takes for parallel work by that of two."""
+
+    vmlab: str
+    created: str
+    machine: tuple[Fact, ...]
+    seed: int
+    rounds: int
+    clock: Clock
+    systems: list[System]
+    versions: dict[str, str]
+    cells: dict[tuple[Operation, str], Cell]
+    stages: dict[str, dict[str, list[list[float]]]]
+    speedups: list[float]
+
+    def ratio(self, operation: Operation, system: System) -> Interval | None:
+        """How many times what it takes goes into what Go takes with as many workers: the median of
+        the rounds' ratios of medians, with bounds that hold for all ratios together."""
+        if not self._compared(operation, system):
+            return None
+        go, own = self._go(operation, system), self.cells[operation, system.name]
+        ratios = [
+            statistics.median(theirs) / statistics.median(ours)
+            for theirs, ours in zip(go.rounds, own.rounds, strict=False)
+        ]
+        if len(ratios) == 1:  # bytes, which are counted
+            return Interval(ratios[0], ratios[0], ratios[0], 1.0)
+        ratios_in_all = sum(self._compared(o, s) for o in Operation for s in self.systems)
+        return median_interval(ratios, corrected(ratios_in_all))
+
+    def _go(self, operation: Operation, system: System) -> Cell:
+        return self.cells[operation, f"Go, GOMAXPROCS={system.workers}"]
+
+    def _compared(self, operation: Operation, system: System) -> bool:
+        go, own = self._go(operation, system), self.cells[operation, system.name]
+        return go is not own and bool(go.rounds and own.rounds)
+
+
+def calibrate() -> Clock:
+    """Takes some `_CLOCK_SECONDS`."""
+    from vmlab.measure.sched_native import clock_ticks, now_ticks
+
+    costs = clock_ticks(_CLOCK_READINGS)
+    start, first = time.perf_counter_ns(), now_ticks()
+    while time.perf_counter_ns() - start < _CLOCK_SECONDS * 1e9:
+        pass
+    end, last = time.perf_counter_ns(), now_ticks()
+    steps = {abs(a - b) for a in set(costs) for b in set(costs)} - {0}
+    return Clock((end - start) / (last - first), statistics.median(costs), min(steps, default=1))
+
+
+def measure(
+    *,
+    quick: bool = False,
+    rounds: int | None = None,
+    seed: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> Scheduling:
+    """Measure every system, in rounds of random order. Systems that are not there keep their cells,
+    with the reason."""
+    from vmlab.measure import sched_go, sched_native, sched_python
+
+    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    rounds = rounds or (QUICK_ROUNDS if quick else DEFAULT_ROUNDS)
+    seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+    progress("compiling", 0, 1, None)
+    clock = calibrate()
+    one = sched_native.NativeScheduler(1, False, clock)
+    alone = sched_native.NativeScheduler(1, True, clock)
+    two = sched_native.NativeScheduler(2, True, clock)
+    systems: list[System] = [one, alone, two, sched_go.Go(1), sched_go.Go(2)]
+    systems += [system() for system in sched_python.SYSTEMS]
+    result = Scheduling(
+        vmlab=vmlab.__version__,
+        created=created,
+        machine=describe_machine(),
+        seed=seed,
+        rounds=rounds,
+        clock=clock,
+        systems=systems,
+        versions={},
+        cells={(o, s.name): Cell() for o in Operation for s in systems},
+        stages={one.name: {}, alone.name: {}},
+        speedups=[],
+    )
+    by_name = {system.name: system for system in systems}
+    start = time.monotonic()
+    for done, order in enumerate(draw_order(list(by_name), rounds, seed)):
+        left = (time.monotonic() - start) / done * (rounds - done) if done else None
+        progress("timing", done, rounds, left)
+        for name in order:
+            for operation in Operation:
+                _measure(by_name[name], operation, result.cells[operation, name])
+        for native in (one, alone):
+            for stage, samples in native.stages(_SAMPLES).items():
+                result.stages[native.name].setdefault(stage, []).append(samples)
+        result.speedups.append(
+            alone.seconds_of_work(_WORK_TASKS, _WORK_ROUNDS)
+            / two.seconds_of_work(_WORK_TASKS, _WORK_ROUNDS)
+        )
+    result.versions.update(sched_python.versions())
+    if not result.cells[Operation.LAUNCH, systems[3].name].reason:
+        result.versions["Go"] = sched_go.built()[1]
+    return result
+
+
+def _measure(system: System, operation: Operation, cell: Cell) -> None:
+    if cell.reason is not None or (operation is Operation.PARKED and cell.rounds):
+        return
+    try:
+        samples = system.measure(operation, max(10, round(_SAMPLES * system.share)))
+    except Unavailable as error:
+        cell.reason = str(error)
+        return
+    if samples is None:
+        cell.reason = ABSENT
+    else:
+        cell.rounds.append(list(samples))

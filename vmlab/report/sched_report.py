@@ -1,0 +1,155 @@
+"""What `vmlab sched` measured: a table with notes, and JSON. sched_schema.json, beside this file,
+documents every field of the latter."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib import resources
+from textwrap import indent
+from typing import TYPE_CHECKING, Any
+
+from vmlab.measure.scheduling import ABSENT, Distribution, Operation
+from vmlab.report.json_report import machine_facts
+from vmlab.report.numbers import interval, significant
+from vmlab.report.table import NONE
+
+if TYPE_CHECKING:
+    from vmlab.measure.scheduling import Cell, Scheduling, System
+
+SCHEMA = "vmlab-sched/1"
+
+_HEADERS = ("operation", "system", "P50", "P99", "σ", "MAD", "Go's by this")
+
+# What each side promises; a ratio of times compares no more than what both do.
+GUARANTEES = (
+    "vmlab's kernel: limited memory with a clear end, tasks in the order of their launch (one"
+    " worker) or with a turn for everybody (several), no lost wake-ups, tasks that wait for ever"
+    " are found; no preemption, no growing stacks, no garbage collector, no timers or I/O; the"
+    " measured tasks are compiled coroutines without the checks of VM programs",
+    "Go: preemption, stacks that grow, garbage collection, timers, I/O, and panics that unwind",
+    "Python's systems: the interpreter runs the tasks, and its time is in every sample; a round"
+    " trip of asyncio and of threads goes through two queues, since neither has a channel that"
+    " hands over",
+)
+
+
+def table(result: Scheduling, format: str = "simple") -> str:
+    """Nanoseconds, in one of `tabulate.tabulate_formats`."""
+    import tabulate
+
+    rows = []
+    for operation in Operation:
+        name = operation.value
+        for system in result.systems:
+            cell = result.cells[operation, system.name]
+            if cell.rounds:
+                rows.append([name, *_row(result, operation, system, cell)])
+                name = "" if format == "simple" else name
+    return tabulate.tabulate(
+        rows,
+        _HEADERS,
+        tablefmt=format,
+        disable_numparse=True,
+        colalign=["left", "left", "right", "right", "right", "right", "left"],
+    )
+
+
+def _row(result: Scheduling, operation: Operation, system: System, cell: Cell) -> list[str]:
+    found = Distribution.of(cell.samples)
+    ratio = result.ratio(operation, system)
+    if operation is Operation.PARKED:
+        spread = [NONE] * 3
+        times = NONE if ratio is None else significant(ratio.median)
+    else:
+        spread = [significant(n) for n in (found.p99, found.deviation, found.mad)]
+        times = NONE if ratio is None else interval(ratio)
+    return [system.name, significant(found.p50), *spread, times]
+
+
+def text(result: Scheduling) -> str:
+    return (
+        f"Nanoseconds an operation, in {result.rounds} rounds:\n\n"
+        f"{table(result)}\n\n{remarks(result)}\n"
+    )
+
+
+def remarks(result: Scheduling) -> str:
+    return "\n".join(f"Note: {indent(note, '      ').strip()}" for note in notes(result))
+
+
+def notes(result: Scheduling) -> Iterator[str]:
+    """What one must know to read the table, and what has no row in it."""
+    yield (
+        "Go's by this: how many times what it takes goes into what Go takes with as many workers;"
+        " the median of the rounds' ratios, and bounds that hold for all of them with 95 %"
+        " confidence (sign test)"
+    )
+    yield (
+        "a sample is the mean of a batch, but of the launch to first instruction and the wake,"
+        " where it is one event; σ follows a few far samples, MAD does not"
+    )
+    clock = result.clock
+    yield (
+        f"clock: the time stamp counter, {clock.nanoseconds_a_tick:.4f} ns a tick, resolution"
+        f" {clock.resolution_ticks * clock.nanoseconds_a_tick:.2f} ns; reading it takes"
+        f" {clock.cost_ticks * clock.nanoseconds_a_tick:.1f} ns, which is subtracted"
+    )
+    for system, stages in result.stages.items():
+        before, parts = 0.0, []
+        for stage, rounds in stages.items():
+            until = statistics.median(map(statistics.median, rounds))
+            parts.append(f"{stage} {significant(max(0.0, until - before))}")
+            before = until
+        yield f"a launch alone on {system}, by stage: {', '.join(parts)} ns"
+    low, high = min(result.speedups), max(result.speedups)
+    yield (
+        f"parallel work: two workers do {statistics.median(result.speedups):.2f} times what one"
+        f" does in the same time ({low:.2f} to {high:.2f} in single rounds)"
+    )
+    yield from GUARANTEES
+    for system in result.systems:
+        reasons = {result.cells[o, system.name].reason for o in Operation} - {None, ABSENT}
+        for reason in reasons:
+            yield f"no {system.name}: {reason}"
+    yield "versions: " + ", ".join(f"{name} {v}" for name, v in result.versions.items())
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of these results."""
+    loaded: dict[str, Any] = json.loads(
+        resources.files("vmlab.report").joinpath("sched_schema.json").read_text("utf-8")
+    )
+    return loaded
+
+
+def to_json(result: Scheduling) -> str:
+    data = {
+        "schema": SCHEMA,
+        "vmlab": result.vmlab,
+        "created": result.created,
+        "machine": machine_facts(result.machine),
+        "seed": result.seed,
+        "rounds": result.rounds,
+        "clock": asdict(result.clock),
+        "versions": result.versions,
+        "cells": [
+            {
+                "operation": operation.name.lower(),
+                "system": system.name,
+                "reason": cell.reason,
+                "distribution": asdict(Distribution.of(cell.samples)) if cell.rounds else None,
+                "ratio": None if (r := result.ratio(operation, system)) is None else asdict(r),
+                "samples": cell.rounds,
+            }
+            for operation in Operation
+            for system in result.systems
+            for cell in [result.cells[operation, system.name]]
+        ],
+        "stages": result.stages,
+        "speedups": result.speedups,
+        "notes": list(notes(result)),
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
