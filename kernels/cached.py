@@ -22,6 +22,13 @@ class CachedEmitter(HandlerEmitter):
         super().__init__(*arguments)
         self.held = [self.registers.top]
 
+    def compute(self, variants):
+        effect = variants[0].effect
+        if effect.pushes and not effect.pops:
+            # Stored at once, the register is free for what is pushed.
+            super().push(self.held.pop())
+        super().compute(variants)
+
     def pop(self):
         return self.held.pop() if self.held else super().pop()
 

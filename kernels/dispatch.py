@@ -10,6 +10,7 @@ single indirect jump decides everything.
 from typing import NamedTuple
 
 from llvmlite import ir
+from llvmlite.ir.instructions import InlineAsm
 
 from vmlab.kernels.values import I64, WORDS, keep_apart
 
@@ -47,16 +48,6 @@ def _function(module, name, parameters):
     return function
 
 
-def _paths_meet(block) -> bool:
-    """Whether more than one path leads from the start of the function to this block."""
-    before = [
-        other
-        for other in block.function.blocks
-        if other.is_terminated and block in other.terminator.operands
-    ]
-    return len(before) > 1 or any(map(_paths_meet, before))
-
-
 class Threaded:
     """`emit_handler(dispatch, handler, b, registers, context, heap)` is called for each of the
     handlers, a dict by name in the order of their opcodes, and ends in `next`. `kind` is what the
@@ -90,10 +81,11 @@ class Threaded:
 
     def next(self, b, registers, context, heap) -> None:
         table = b.function.args[-1]
-        if _paths_meet(b.block):
-            # One jump a handler: LLVM likes to copy it into each path. Where there is but one, this
-            # line would only keep the registers' next values apart from those before.
-            keep_apart(b)
+        # An assembler line without instructions that LLVM must not copy, so that there is one jump
+        # a handler, also where it has a branch. The pc passes through it: LLVM would load the next
+        # opcode relative to the old pc, and so need two registers and a move for it.
+        line = InlineAsm(ir.FunctionType(WORDS, [WORDS]), "", "=r,0", side_effect=True)
+        registers = registers._replace(pc=b.call(line, [registers.pc], attrs=("convergent",)))
         b.ret(self._jump(b, registers, context, heap, table, "musttail"))
 
     def _jump(self, b, registers, context, heap, table, tail):
