@@ -72,12 +72,13 @@ def _cycles(calls: tuple[Counter, ...]) -> tuple[tuple[int | None, ...], list[in
     return tuple(cycle), list(done)
 
 
-def stack_slots(program: Program, graph: CallGraph, max_depth: int) -> int:
-    """The most slots that locals and operands of all live frames can take: a function outside of
-    all cycles is active once at most, the others `max_depth` times together."""
+def stack_slots(program: Program, graph: CallGraph, max_depth: int, spare: int = 0) -> int:
+    """The most slots that locals and operands of all live frames can take, and `spare` more a
+    frame: a function outside of all cycles is active once at most, the others `max_depth` times
+    together."""
     once, many = 0, 0
     for index, function in enumerate(program.functions):
-        slots = len(function.slots) + program.stack_maps[index].max_depth
+        slots = len(function.slots) + program.stack_maps[index].max_depth + spare
         if graph.cycle[index] is None:
             once += slots
         else:

@@ -1,11 +1,17 @@
 """Engines put together: a way of dispatch and of keeping operands, a representation of values, and
 a way of finding names."""
 
-from vmlab.engines import EngineUnavailable
+from vmlab.engines import TECHNIQUES, EngineUnavailable
+from vmlab.kernels.cached import CachedEmitter
 from vmlab.kernels.dispatch import Switch, Threaded
+from vmlab.kernels.executable import without_coroutines
 from vmlab.kernels.interpreter import InterpreterExecutable
 from vmlab.kernels.operands import Memory, Ssa
+from vmlab.kernels.quickening import QuickeningEmitter
+from vmlab.kernels.register_machine import RegisterExecutable
 from vmlab.kernels.straight import StraightExecutable
+from vmlab.kernels.super_machine import SuperExecutable
+from vmlab.kernels.task_interpreter import TaskInterpreterExecutable
 from vmlab.kernels.values import BOXED, CELLS, RAW, TAGGED
 
 BASES = {
@@ -14,13 +20,14 @@ BASES = {
     "threaded": (InterpreterExecutable, Threaded),
     "switch": (InterpreterExecutable, Switch),
 }
+CODES = {"register": RegisterExecutable, "super": SuperExecutable}
 VALUES = {"tagged": TAGGED, "boxed": BOXED, "cells": CELLS}
 
 
 def compose(program, counting, base, *parts):
-    """The program on the engine that is `base` with these parts, the names in `VALUES` and `late`.
+    """The program on the engine that is `base` with these parts, the names in `VALUES`, `late` and
+    techniques. What is quickened has tagged values if nothing else is there to be quickened.
     Raises `EngineUnavailable`."""
-    values = [VALUES[part] for part in parts if part in VALUES]
     if base == "inlined" and parts:
         raise EngineUnavailable(
             "values in SSA have no slots to tag or box, and LLVM would look the names up itself:"
@@ -28,5 +35,35 @@ def compose(program, counting, base, *parts):
         )
     executable, mechanism = BASES[base]
     name = "+".join((base, *parts))
-    chosen = values[0] if values else RAW
-    return executable(name, mechanism, chosen, "late" in parts, program, counting)
+    techniques = [part for part in parts if part in TECHNIQUES]
+    if len(techniques) > 1:
+        raise EngineUnavailable(f"there is no way yet to join {' and '.join(techniques)}")
+    if program.has_tasks and executable is InterpreterExecutable:
+        if techniques:
+            raise without_coroutines(name)
+        executable = TaskInterpreterExecutable
+    values = next((VALUES[part] for part in parts if part in VALUES), None)
+    late = "late" in parts
+    match techniques:
+        case ["register" | "super" as code]:
+            if values or late:
+                raise EngineUnavailable(
+                    f"'{code}' is made from what the verifier knows: it goes with raw values and"
+                    " bound names only"
+                )
+            return CODES[code](name, mechanism, program, counting)
+        case ["cached"]:
+            if values:
+                raise EngineUnavailable(
+                    "a register holds one word: 'cached' goes with raw values only"
+                )
+            return executable(name, mechanism, RAW, late, program, counting, CachedEmitter)
+        case ["quickened"]:
+            values = values or (RAW if late else TAGGED)
+            if not (values.checked or late):
+                raise EngineUnavailable(
+                    "nobody looks at the tags of 'cells', so there is nothing to quicken; take"
+                    " 'boxed', or add 'late'"
+                )
+            return executable(name, mechanism, values, late, program, counting, QuickeningEmitter)
+    return executable(name, mechanism, values or RAW, late, program, counting)

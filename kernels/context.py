@@ -5,6 +5,7 @@ import mmap
 import sys
 
 from vmlab.engines import EngineUnavailable
+from vmlab.isa import FRAME_RECORD_WORDS as FRAME_RECORD_WORDS
 from vmlab.isa import Type
 
 FIELDS = (
@@ -33,6 +34,14 @@ FIELDS = (
     "code",  # address of the encoded program, whose first instruction is `halt`
     "entry",  # address of the first instruction of main
     "fuel_given",  # instructions that each run may execute
+    # The same for programs with tasks; see tasks.py.
+    "records",  # address of the records of tasks
+    "blocks",  # address of their descriptors, each before the first words of its stack
+    "segments",  # address of larger stacks, behind the heads of the lists of free ones
+    "segments_end",  # address of the end of that memory
+    "channels",  # address of the channels
+    "stack_end",  # address of the end of main's stack
+    "depth_bytes",  # what the frame records of a task may take
     # Written by the running code.
     "heap_used",  # words
     "output_used",  # pairs
@@ -45,16 +54,26 @@ FIELDS = (
     "fresh_cell",  # address of the first cell that was never used
     "fuel",  # instructions left to the run; moves in counting builds only
     "back_edges",  # backward jumps that the run has taken; moves in counting builds only
+    # The same for programs with tasks.
+    "current",  # address of the running task's descriptor
+    "ready",  # address of the descriptor that runs next, or 0
+    "ready_end",  # address of the word for the next one that gets ready
+    "task_words",  # what tasks and channels cost together
+    "fresh_record",  # address of the first record that was never used
+    "free_block",  # address of the first free block that was used before, or 0
+    "fresh_block",  # address of the first block that was never used
+    "fresh_segment",  # address of the memory that was never a segment
+    "fresh_channel",  # address of the memory that was never a channel
+    "channels_made",  # their number
 )
 INDEX = {name: i for i, name in enumerate(FIELDS)}
 
-# What a call of an interpreter leaves in `frames`: the return pc and the caller's fp.
-FRAME_RECORD_WORDS = 2
-
 # Codes that stand in place of a trap's where the fault is not the program's: compiled recursion has
-# used up the machine's stack; and what checks at run time would find that the verifier has ruled
-# out, an operand of a wrong type and a name without a meaning.
+# used up the machine's stack; memory for stacks of tasks is left, but in pieces; and what checks at
+# run time would find that the verifier has ruled out, an operand of a wrong type and a name without
+# a meaning.
 MACHINE_STACK = 255
+FRAGMENTED = 252
 TYPE_FAULT = 254
 NAME_FAULT = 253
 FAULTS = {TYPE_FAULT: "an operand of a wrong type", NAME_FAULT: "a name without a meaning"}

@@ -10,6 +10,7 @@ single indirect jump decides everything.
 from typing import NamedTuple
 
 from llvmlite import ir
+from llvmlite.ir.instructions import InlineAsm
 
 from vmlab.kernels.values import I64, WORDS, keep_apart
 
@@ -24,6 +25,20 @@ class Registers(NamedTuple):
     rp: ir.Value
 
 
+class CachedRegisters(NamedTuple):
+    """As `Registers`, and the word on top of the operands, which then is not in memory."""
+
+    pc: ir.Value
+    sp: ir.Value
+    fp: ir.Value
+    rp: ir.Value
+    top: ir.Value
+
+
+def _types(registers):
+    return [I64 if name == "top" else WORDS for name in registers._fields]
+
+
 def _function(module, name, parameters):
     function = ir.Function(module, ir.FunctionType(I64, parameters), name=name)
     function.linkage = "internal"
@@ -35,14 +50,14 @@ def _function(module, name, parameters):
 
 class Threaded:
     """`emit_handler(dispatch, handler, b, registers, context, heap)` is called for each of the
-    handlers, a dict by name in the order of their opcodes, and ends in `next`."""
+    handlers, a dict by name in the order of their opcodes, and ends in `next`. `kind` is what the
+    registers are a tuple of."""
 
     CONVENTION = "preserve_nonecc"
 
-    def __init__(self, module, handlers, emit_handler):
-        pointers = [WORDS] * len(Registers._fields)
+    def __init__(self, module, handlers, kind, emit_handler):
         # The table stays in a register from handler to handler, like the context and the heap.
-        entry = ir.FunctionType(I64, [*pointers, WORDS, WORDS, WORDS.as_pointer()])
+        entry = ir.FunctionType(I64, [*_types(kind), WORDS, WORDS, WORDS.as_pointer()])
         functions = []
         for name in handlers:
             function = _function(module, f"op.{name}", entry.args)
@@ -57,7 +72,7 @@ class Threaded:
         for handler, function in zip(handlers.values(), functions, strict=True):
             *registers, context, heap, _ = function.args
             b = ir.IRBuilder(function.append_basic_block())
-            emit_handler(self, handler, b, Registers(*registers), context, heap)
+            emit_handler(self, handler, b, kind(*registers), context, heap)
 
     def start(self, b, registers, context, heap):
         """Run from `registers` to the end; the code of the trap, or 0."""
@@ -66,7 +81,11 @@ class Threaded:
 
     def next(self, b, registers, context, heap) -> None:
         table = b.function.args[-1]
-        keep_apart(b)  # one jump a handler, also where it has a branch
+        # An assembler line without instructions that LLVM must not copy, so that there is one jump
+        # a handler, also where it has a branch. The pc passes through it: LLVM would load the next
+        # opcode relative to the old pc, and so need two registers and a move for it.
+        line = InlineAsm(ir.FunctionType(WORDS, [WORDS]), "", "=r,0", side_effect=True)
+        registers = registers._replace(pc=b.call(line, [registers.pc], attrs=("convergent",)))
         b.ret(self._jump(b, registers, context, heap, table, "musttail"))
 
     def _jump(self, b, registers, context, heap, table, tail):
@@ -79,9 +98,9 @@ class Threaded:
 class Switch:
     """As `Threaded`."""
 
-    def __init__(self, module, handlers, emit_handler):
-        pointers = [WORDS] * len(Registers._fields)
-        self._function = _function(module, "interpret", [*pointers, WORDS, WORDS])
+    def __init__(self, module, handlers, kind, emit_handler):
+        types = _types(kind)
+        self._function = _function(module, "interpret", [*types, WORDS, WORDS])
         *initial, context, heap = self._function.args
         entry, self._dispatch, invalid = (
             self._function.append_basic_block(name) for name in ("entry", "dispatch", "invalid")
@@ -91,7 +110,7 @@ class Switch:
         # the time over ten programs).
         ir.IRBuilder(invalid).ret(ir.Constant(I64, 0))
         b = ir.IRBuilder(self._dispatch)
-        self._registers = Registers(*(b.phi(WORDS, name) for name in Registers._fields))
+        self._registers = kind(*map(b.phi, types, kind._fields))
         self._opcode = b.phi(I64, "opcode")
         # LLVM likes to copy a small dispatch into every handler, which would be `threaded`.
         keep_apart(b)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 
 from llvmlite import ir
+from llvmlite.ir.instructions import ConditionalBranch
 
 from vmlab.isa import Trap, Variant
 from vmlab.kernels.context import TYPE_FAULT
@@ -37,14 +38,15 @@ class Emitter(Machine, ABC):
     def compute(self, variants: Sequence[Variant]) -> None:
         """Everything but calls and returns: pop, do what the semantics of one of the variants say,
         push. Where there are several, the operands' types decide."""
-        popped = [self.pop() for _ in variants[0].effect.pops][::-1]
+        popped = self.pop_operands(variants[0])
         if not self.values.checked:
             [variant] = variants
-            self._apply(variant, popped)
+            self.apply(variant, popped)
             return
         if len(variants) == 1:
             self._check_types(variants[0].effect.pops, popped, None)
-            self._apply(variants[0], popped)
+            self.types_found(variants[0])
+            self.apply(variants[0], popped)
             return
         done = self.b.append_basic_block("done")
         height = self.height
@@ -52,11 +54,20 @@ class Emitter(Machine, ABC):
             other = None if variant is variants[-1] else self.b.append_basic_block("other")
             self._check_types(variant.effect.pops, popped, other)
             self.height = height
-            self._apply(variant, popped)
+            self.types_found(variant)
+            self.apply(variant, popped)
             # LLVM would join the pushes of both types, and move ints through float registers.
             keep_apart(self.b, variant.name)
             self.b.branch(done)
             self.b.position_at_end(other or done)
+
+    def pop_operands(self, variant: Variant) -> list:
+        """The operands of an instruction as they are kept, the top last."""
+        return [self.pop() for _ in variant.effect.pops][::-1]
+
+    def types_found(self, variant: Variant) -> None:
+        """Called where the checks have found the operands of this variant."""
+        return
 
     def _check_types(self, types, popped, other):
         """Go to `other` from the first operand that is of another type; end the run if there is no
@@ -73,22 +84,27 @@ class Emitter(Machine, ABC):
                 # LLVM would join the checks of two operands to one.
                 keep_apart(self.b, f"operand {number} is {type_}")
 
-    def _apply(self, variant, popped):
+    def apply(self, variant: Variant, popped: list) -> None:
+        """Do what the semantics of a variant say with operands of its types, and push."""
         types = variant.effect.pops
         operands = [
             self.values.unwrap(self, kept, type_) if type_ in TAG else kept
             for type_, kept in zip(types, popped, strict=True)
         ]
         self._count_references(variant.effect, popped)
-        results = SEMANTICS[variant.name](self, *operands)
+        results = self.evaluate(variant, operands)
         if not isinstance(results, tuple):
             results = () if results is None else (results,)
         for type_, value in zip(variant.effect.pushes, results, strict=True):
-            if type_ == "T[]":
+            if type_ in ("T[]", "chan[T]"):
                 value = self.values.wrap(self, value, self.array_tag())
             elif type_ in TAG:
                 value = self.values.wrap(self, value, type_)
             self.push(value)
+
+    def evaluate(self, variant: Variant, operands: Sequence[ir.Value]):
+        """What the semantics make of the operands."""
+        return SEMANTICS[variant.name](self, *operands)
 
     def _count_references(self, effect, popped):
         """A popped operand of a certain type is used up. Of one of any type, such as `dup` has,
@@ -153,11 +169,13 @@ class Emitter(Machine, ABC):
     def trap_if(self, condition: ir.Value, trap: Trap) -> None:
         self.leave_if(condition, self.stop_block(trap.code))
 
-    def leave_if(self, condition: ir.Value, block: ir.Block) -> None:
+    def leave_if(self, condition: ir.Value, block: ir.Block) -> ConditionalBranch:
         """Go to a block that is hardly ever reached, or on."""
         passed = self.b.append_basic_block()
-        self.b.cbranch(condition, block, passed).set_weights([1, 1 << 20])
+        branch = self.b.cbranch(condition, block, passed)
+        branch.set_weights([1, 1 << 20])
         self.b.position_at_end(passed)
+        return branch
 
     @contextmanager
     def unlikely(self, condition: ir.Value):
@@ -187,17 +205,24 @@ class Emitter(Machine, ABC):
 
     def array_element(self, array: ir.Value, index: ir.Value, type_: ir.Type) -> ir.Value:
         """The address of an element, after the check that there is one."""
-        outside = self.b.icmp_unsigned(">=", index, self.array_length(array))
-        self.trap_if(outside, Trap.INDEX_OUT_OF_RANGE)
+        self.check_index(array, index)
         first = self.b.gep(self.heap, [self.b.add(array, i64(1))], inbounds=True)
         element = self.b.gep(first, [index], inbounds=True)
         return self.b.bitcast(element, type_.as_pointer())
+
+    def check_index(self, array: ir.Value, index: ir.Value) -> None:
+        outside = self.b.icmp_unsigned(">=", index, self.array_length(array))
+        self.trap_if(outside, Trap.INDEX_OUT_OF_RANGE)
+
+    def heap_room(self, used: ir.Value) -> ir.Value:
+        """The words that may still be taken, beside those that arrays have used."""
+        return self.b.sub(self.get("heap_limit"), used)
 
     def array_new(self, length: ir.Value) -> ir.Value:
         b = self.b
         self.trap_if(b.icmp_signed("<", length, i64(0)), Trap.NEGATIVE_LENGTH)
         used = self.get("heap_used")
-        room = b.sub(self.get("heap_limit"), used)
+        room = self.heap_room(used)
         self.trap_if(b.icmp_signed(">=", length, room), Trap.OUT_OF_MEMORY)
         self.put("heap_used", b.add(b.add(used, length), i64(1)))
         # Word 0 of the heap is the array without elements, and belongs to nobody's account.

@@ -3,6 +3,9 @@
 The opcodes are derived from the instruction table. A jump is encoded by its direction, since a
 backward jump is a safepoint, and a return by whether it has a value, so that no handler has to
 find out.
+
+Where instructions quicken (see `quickening.py`), a program is written in those that do so, and the
+running code replaces words of it. Every form of an instruction has as many words.
 """
 
 import struct
@@ -10,7 +13,17 @@ from array import array
 from dataclasses import dataclass
 from functools import cached_property
 
-from vmlab.isa import OPCODES, Flow, Opcode, Operand, Type, Variant
+from vmlab.isa import (
+    COROUTINES,
+    OPCODES,
+    TASKS,
+    Flow,
+    Opcode,
+    Operand,
+    Type,
+    Variant,
+    further_stack_words,
+)
 from vmlab.kernels.callgraph import CallGraph, stack_slots
 from vmlab.kernels.context import FRAME_RECORD_WORDS, Region
 from vmlab.kernels.executable import Needs
@@ -19,7 +32,14 @@ from vmlab.kernels.values import IMMORTAL, RAW, TAG, Raw
 from vmlab.outcome import Place
 from vmlab.program import Instruction, Program
 
+# The operands that are names where names are late.
+LATE_NAMES = (Operand.GLOBAL, Operand.FUNCTION)
+
 HALT = "halt"  # the opcode that main returns to; it is not an instruction and does not count
+
+# The like for tasks: what functions without and with a result return to that were spawned, and
+# what a call goes to that finds no room on the task's stack.
+FINISH, FINISH_VALUE, GROW = "finish", "finish.value", "grow"
 
 
 @dataclass(frozen=True)
@@ -32,6 +52,8 @@ class Handler:
     words: int = 1
     backward: bool = False  # a jump to itself or to an instruction before it
     has_value: bool = False  # a return with a result
+    generic: str | None = None  # what this one, quickened to a variant, goes back to
+    bound: bool = False  # quickened: the late name has been replaced by what it means
 
     @property
     def opcode(self) -> Opcode:
@@ -40,10 +62,14 @@ class Handler:
 
 @dataclass(frozen=True)
 class InstructionSet:
-    """What is written in words, for values of a representation and names bound or late."""
+    """What is written in words, for values of a representation and names bound or late.
+    `quickened` says whether the instructions have forms that they quicken to, `tasks` whether there
+    are instructions of coroutines."""
 
     values: Raw
     late: bool
+    quickened: bool = False
+    tasks: bool = False
 
     @cached_property
     def handlers(self) -> dict[str, Handler]:
@@ -55,9 +81,12 @@ class InstructionSet:
         return {name: code for code, name in enumerate(self.handlers)}
 
     def _handlers(self):
-        yield Handler(HALT, ())
+        for name in self.pseudo:
+            yield Handler(name, ())
         for opcode in OPCODES.values():
-            if self.values.checked:
+            if opcode.group == COROUTINES and not self.tasks:
+                continue
+            if self._chosen_by_type(opcode):
                 groups = {opcode.name: opcode.variants}
             else:
                 groups = {variant.name: (variant,) for variant in opcode.variants}
@@ -68,17 +97,44 @@ class InstructionSet:
                     yield Handler(f"{name}.backward", variants, words, backward=True)
                 elif opcode.flow is Flow.RETURN:
                     yield Handler(f"{name}.value", variants, words, has_value=True)
+                if self._quickens(variants):
+                    for variant in variants:
+                        yield Handler(typed_form(variant), (variant,), words, generic=name)
+                elif self.quickened and self.late and opcode.operand in LATE_NAMES:
+                    yield Handler(bound_form(opcode), variants, words, bound=True)
+
+    def _quickens(self, variants) -> bool:
+        """Whether a typed form makes fewer tests than the generic one, which tests each operand,
+        for each variant. A single test for a single variant is all that a typed form would do."""
+        tests = sum(type_ in TAG for type_ in variants[0].effect.pops)
+        return self.quickened and self.values.checked and tests * len(variants) > 1
+
+    @property
+    def pseudo(self) -> tuple[str, ...]:
+        """The opcodes that stand before every program."""
+        return (HALT, FINISH, FINISH_VALUE, GROW) if self.tasks else (HALT,)
+
+    def _chosen_by_type(self, opcode) -> bool:
+        """Whether the variant is only found when the instruction runs. Where variants push more or
+        less than others, the stack's depth must be known before."""
+        results = {len(variant.effect.pushes) for variant in opcode.variants}
+        return self.values.checked and len(results) == 1
 
     def _operand_words(self, opcode) -> int:
         """A call has its target or the callee's name, and the words of its arguments and of the
-        locals to start. A return has the words of the slots whose references end."""
+        locals to start; with tasks, also the words of the operands that the callee can have. A
+        spawn has in their place the words that the task's stack needs beside its first, where its
+        function returns to, and the type of the task. A return has the words of the slots whose
+        references end."""
         match opcode.operand:
             case Operand.LITERAL:
                 return self.values.words
             case Operand.LOCAL | Operand.GLOBAL | Operand.LABEL:
                 return 1
+            case Operand.FUNCTION if opcode.flow is Flow.SPAWN:
+                return 6
             case Operand.FUNCTION:
-                return 3
+                return 3 + self.tasks
             case Operand.ELEMENT:
                 return int(self.values.typed)  # without types, arrays of zeros look alike
         return int(opcode.flow is Flow.RETURN and self.values.counted)
@@ -88,12 +144,22 @@ class InstructionSet:
         instruction = program.functions[function].code[index]
         opcode = instruction.opcode
         variant = program.stack_maps[function].variants[index]
-        name = opcode.name if self.values.checked else variant.name
+        name = opcode.name if self._chosen_by_type(opcode) else variant.name
         if opcode.operand is Operand.LABEL and instruction.target <= index:
             name += ".backward"
         elif opcode.flow is Flow.RETURN and program.functions[function].result:
             name += ".value"
         return self.handlers[name]
+
+
+def typed_form(variant: Variant) -> str:
+    """The name of the handler that an instruction with operands of this variant quickens to."""
+    return f"{variant.name}.quick"
+
+
+def bound_form(opcode: Opcode) -> str:
+    """The name of the handler that an instruction with a late name quickens to."""
+    return f"{opcode.name}.bound"
 
 
 PLAIN = InstructionSet(RAW, late=False)
@@ -124,10 +190,11 @@ class Encoded:
         return (self.places[pc], *calls)
 
 
-def interpreter_needs(program: Program, graph: CallGraph, max_depth: int) -> Needs:
-    """What an interpreter of encoded programs needs to run this one."""
+def interpreter_needs(program: Program, graph: CallGraph, max_depth: int, spare: int = 0) -> Needs:
+    """What an interpreter of encoded programs needs to run this one, with so many spare slots of
+    stack a frame."""
     return Needs(
-        stack=stack_slots(program, graph, max_depth), frames=FRAME_RECORD_WORDS * max_depth
+        stack=stack_slots(program, graph, max_depth, spare), frames=FRAME_RECORD_WORDS * max_depth
     )
 
 
@@ -150,7 +217,7 @@ class _Encoder:
             [self.instructions.handler(self.program, f, i) for i in range(len(function.code))]
             for f, function in enumerate(self.program.functions)
         ]
-        starts, at = [], 1
+        starts, at = [], len(self.instructions.pseudo)
         for function, row in zip(self.program.functions, handlers, strict=True):
             offsets = []
             at += self._start_words(function)
@@ -159,7 +226,7 @@ class _Encoder:
                 at += handler.words
             starts.append(offsets)
         codes = self.instructions.codes
-        self._write(None, codes[HALT])
+        self._write(None, *(codes[name] for name in self.instructions.pseudo))
         for f, function in enumerate(self.program.functions):
             if self.values.typed:
                 for local in function.locals:
@@ -208,11 +275,24 @@ class _Encoder:
                     target = self.names[function_name(callee)]
                 slots = len(callee.params), len(callee.locals)
                 self._write(place, target, *(values.words * count for count in slots))
+                if self.instructions.tasks:
+                    self._task_operands(place, opcode, instruction.target)
             case Operand.ELEMENT if values.typed:
-                self._write(place, TAG[instruction.operand.array])
+                [made] = opcode.effects[0].pushes
+                self._write(place, TAG[Type.of(made, instruction.operand)])
         if opcode.flow is Flow.RETURN and values.counted:
             slots = self.program.functions[place.function].slots
             self._write(place, values.words * len(slots))
+
+    def _task_operands(self, place, opcode, index):
+        callee, deepest = self.program.functions[index], self.program.stack_maps[index].max_depth
+        if opcode.flow is Flow.CALL:
+            self._write(place, self.values.words * deepest)
+            return
+        needed = len(callee.slots) + deepest + FRAME_RECORD_WORDS
+        finish = self.instructions.codes[FINISH_VALUE if callee.result else FINISH]
+        # The opcodes before a program stand in the order of their numbers.
+        self._write(place, further_stack_words(needed), finish, TAG[TASKS[callee.result]])
 
     def _constant(self, place, type_, word):
         if self.values.counted:

@@ -10,8 +10,15 @@ from typing import NamedTuple
 
 from vmlab.engines import EngineUnavailable, Executable, Sample
 from vmlab.isa import ARRAY_HEADER_WORDS, INT_MAX, TRAPS_BY_CODE, WORD_BYTES, Type
-from vmlab.kernels import native
-from vmlab.kernels.context import FAULTS, FRAME_RECORD_WORDS, MACHINE_STACK, Context, Region
+from vmlab.kernels import native, symbols
+from vmlab.kernels.context import (
+    FAULTS,
+    FRAGMENTED,
+    FRAME_RECORD_WORDS,
+    MACHINE_STACK,
+    Context,
+    Region,
+)
 from vmlab.kernels.slots import Slots
 from vmlab.kernels.values import CELL_WORDS, RAW
 from vmlab.outcome import Limits, Outcome, TrapReport
@@ -32,12 +39,14 @@ class Needs:
     frames, trace  words of the regions that the context calls so
     machine_stack  bytes that the machine code can take from one check of the machine's
                    stack to the next
+    task_slots     slots of the stacks of tasks
     """
 
     stack: int = 0
     frames: int = 0
     trace: int = 0
     machine_stack: int = 0
+    task_slots: int = 0
 
 
 class Memory(NamedTuple):
@@ -59,7 +68,7 @@ class State:
         # A request to stop comes before or after the start of a call, never in the middle: its
         # lowered limit without `stop` would look like calls too deep.
         self._starting = threading.RLock()
-        self._values = values
+        self.values = values
         types = [variable.type for variable in program.globals]
         self.args = Slots(values, [slot.type for slot in program.main.slots], "arguments")
         self.globals = Region(values.words * len(types), "globals")
@@ -82,14 +91,15 @@ class State:
         heap_words = limits.max_heap // WORD_BYTES
         self.heap = Region(ARRAY_HEADER_WORDS + heap_words, "arrays", "--max-heap")
         self.output = Region(2 * limits.max_output, "printed values", "--max-output")
-        self.stack = Region(self._values.words * needs.stack, "locals and operands", "--max-depth")
+        self.stack = Region(self.values.words * needs.stack, "locals and operands", "--max-depth")
         self.frames = Region(needs.frames, "frames", "--max-depth")
         self.trace = Region(needs.trace, "call chains", "--max-depth")
-        slots = needs.stack + self.context.globals_words + SPARE_CELLS
-        cells = CELL_WORDS * slots if self._values.counted else 0
+        slots = needs.stack + needs.task_slots + self.context.globals_words + SPARE_CELLS
+        cells = CELL_WORDS * slots if self.values.counted else 0
         self.cells = Region(cells, "boxed values", "--max-depth")
         for name in ("heap", "output", "stack", "frames", "trace", "cells"):
             setattr(self.context, name, getattr(self, name).address)
+        self.context.stack_end = self.stack.address + self.stack.size
         self.context.heap_limit = heap_words
         self.context.output_limit = limits.max_output
         self.machine_stack = needs.machine_stack
@@ -128,7 +138,7 @@ class State:
         regions = {name: Memory(getattr(self, name)) for name in used}
         for name in ("args", "globals_initial"):
             slots, cells = getattr(self, name), f"{name}.cells"
-            addresses = cells if self._values.counted else None
+            addresses = cells if self.values.counted else None
             regions[name] = Memory(slots.region, True, addresses)
             regions[cells] = Memory(slots.cells, True)
         return regions
@@ -160,6 +170,10 @@ class NativeExecutable(Executable):
     def call_chain(self):
         """The places of the trap that has just happened, the innermost first."""
 
+    def report(self, trap) -> TrapReport:
+        """The trap that has just happened."""
+        return TrapReport(trap, self.call_chain())
+
     @abstractmethod
     def needs(self, max_depth: int) -> Needs:
         """The memory to run with so many frames."""
@@ -187,12 +201,17 @@ class NativeExecutable(Executable):
                 f"the machine stack of this thread ({machine_stack().size:,} bytes) is used up "
                 f"before {limits.max_depth:,} frames; lower --max-depth"
             )
+        if code == FRAGMENTED:
+            raise EngineUnavailable(
+                "the stacks of its tasks have left memory in pieces of wrong sizes only; allow more"
+                " with --max-heap"
+            )
         if code in FAULTS:
             raise AssertionError(f"{FAULTS[code]} in a verified program, at {self.call_chain()[0]}")
         self.back_edges = context.back_edges if self.counting else None
         result = trap = None
         if code:
-            trap = TrapReport(TRAPS_BY_CODE[code], self.call_chain())
+            trap = self.report(TRAPS_BY_CODE[code])
         elif self.program.main.result:
             result = number(context.result, self.program.main.result)
         output = state.printed(0, context.output_used)
@@ -214,16 +233,25 @@ class CompiledExecutable(NativeExecutable):
 
     def __init__(self, program, counting, unit, make_ir, effort=native.Effort.FULL, values=RAW):
         super().__init__(program, counting, values)
-        self._unit = unit
         self._make_ir = make_ir
         self._effort = effort
-        self.address = unit.address
-        self._enter = native.ENTER(unit.address)
         self.compile_seconds = unit.seconds
         self.from_cache = unit.from_cache
+        self._settle(unit)
+
+    def _settle(self, unit):
+        self._unit = unit
+        self.address = unit.address
+        self._enter = native.ENTER(unit.address)
+
+    def relocate(self):
+        self._settle(self._unit.relocated())
 
     def enter(self, runs):
         return self._enter(ctypes.addressof(self.state.context), runs)
+
+    def functions(self):
+        return symbols.functions(self._unit)
 
     def standalone(self):
         from vmlab.kernels.standalone import standalone
@@ -235,6 +263,13 @@ class CompiledExecutable(NativeExecutable):
 
     def machine_code(self):
         return self._unit.assembly or native.assembly(self._make_ir(), self._effort)
+
+
+def without_coroutines(engine) -> EngineUnavailable:
+    """The refusal of a program with tasks."""
+    return EngineUnavailable(
+        f"'{engine}' does not run coroutines yet; the interpreters from 'threaded' to 'late' do"
+    )
 
 
 def number(bits, type_):

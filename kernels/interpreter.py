@@ -20,28 +20,39 @@ from vmlab.kernels.entry import copy_words, emit_enter, emit_run
 from vmlab.kernels.executable import CompiledExecutable, Memory
 from vmlab.kernels.machine import Machine
 from vmlab.kernels.names import ENTRY_WORDS, Table, hash_table, intern, look_up
-from vmlab.kernels.native import compile_cached
+from vmlab.kernels.native import Effort, compile_cached
 from vmlab.kernels.values import I64, WORDS, i64, keep_apart
 
 
 class InterpreterExecutable(CompiledExecutable):
     """`engine` names the composition of the other three."""
 
-    def __init__(self, engine, dispatch, values, late, program, counting):
-        instructions = InstructionSet(values, late)
-        make_ir = partial(engine_ir, engine, dispatch, instructions, counting)
+    def __init__(self, engine, dispatch, values, late, program, counting, emitter=None):
+        emitter = emitter or HandlerEmitter
+        instructions = InstructionSet(values, late, emitter.QUICKENED)
+        encoded = encode(program, instructions)
+        self._load(engine, dispatch, instructions, emitter, encoded, program, counting)
+        if late:
+            self._bind(values)
+
+    def _load(
+        self, engine, dispatch, instructions, emitter, encoded, program, counting,
+        effort=Effort.FULL,
+    ):  # fmt: skip
+        """Make the interpreter whose handlers `emitter` emits, and give it the encoded program."""
+        make_ir = partial(engine_ir, engine, dispatch, instructions, emitter, counting)
         name = f"{engine}.counting" if counting else engine
-        unit = compile_cached(name, make_ir, "enter")
-        super().__init__(program, counting, unit, make_ir, values=values)
+        unit = compile_cached(name, make_ir, "enter", effort)
+        super().__init__(program, counting, unit, make_ir, effort, instructions.values)
+        self.instructions = instructions
         self._graph = CallGraph.of(program)
-        self._encoded = encode(program, instructions)
-        self._code = self._encoded.region()
+        self._spare = emitter.SPARE_SLOTS
+        self._encoded = encoded
+        self._code = encoded.region()
         context = self.state.context
         context.code = self._code.address
         context.entry = self._code.address + WORD_BYTES * self._encoded.entry
         self._names = None
-        if late:
-            self._bind(values)
 
     def _bind(self, values):
         """Make the table of names: a global means its place among the globals' words, a function
@@ -64,7 +75,7 @@ class InterpreterExecutable(CompiledExecutable):
         return super().memory() | filled
 
     def needs(self, max_depth):
-        return interpreter_needs(self.program, self._graph, max_depth)
+        return interpreter_needs(self.program, self._graph, max_depth, self._spare)
 
     def call_chain(self):
         state, context = self.state, self.state.context
@@ -76,30 +87,31 @@ class InterpreterExecutable(CompiledExecutable):
         )
 
 
-def engine_ir(engine, dispatch_type, instructions, counting) -> str:
+def engine_ir(engine, dispatch_type, instructions, emitter, counting) -> str:
     """The module of an interpreter, for any program."""
     module = ir.Module(engine)
     values = instructions.values
 
     def emit_handler(dispatch, handler, b, registers, context, heap):
-        HandlerEmitter(instructions, dispatch, handler, b, registers, context, heap).emit(counting)
+        emitter(instructions, dispatch, handler, b, registers, context, heap).emit(counting)
 
-    dispatch = dispatch_type(module, instructions.handlers, emit_handler)
+    kind = emitter.REGISTERS
+    dispatch = dispatch_type(module, instructions.handlers, kind, emit_handler)
 
     def emit_body(b, context):
         machine = Machine(b, context)
         values.begin_run(machine)
         args, stack = machine.pointer("args"), machine.pointer("stack")
-        copy_words(b, stack, args, machine.get("main_words"))
-        frames = machine.pointer("frames")
-        b.store(machine.get("code"), frames)
-        b.store(machine.get("stack"), b.gep(frames, [i64(1)]))
-        registers = Registers(
-            pc=machine.pointer("entry"),
-            sp=b.gep(stack, [machine.get("main_words")]),
-            fp=stack,
-            rp=b.gep(frames, [i64(FRAME_RECORD_WORDS)]),
-        )
+        main = b.gep(stack, [i64(emitter.SPARE_SLOTS)])
+        copy_words(b, main, args, machine.get("main_words"))
+        initial = {
+            "pc": machine.pointer("entry"),
+            "sp": b.gep(main, [machine.get("main_words")]),
+            "fp": main,
+            "rp": emitter.first_record(machine, values),
+            "top": i64(0),
+        }
+        registers = kind(*(initial[name] for name in kind._fields))
         code = dispatch.start(b, registers, context, machine.pointer("heap"))
         finished = b.icmp_unsigned("==", code, i64(0))
         with b.if_then(finished):
@@ -118,8 +130,13 @@ class HandlerEmitter(Emitter):
     """Emits one handler. Pops and pushes move `height`, relative to sp, at compile time; sp itself
     moves once, at the handler's end."""
 
+    QUICKENED = False  # whether instructions rewrite themselves
+    REGISTERS = Registers
+    SPARE_SLOTS = 0  # of the stack, a frame, beside its locals and operands
+
     def __init__(self, instructions, dispatch, handler, b, registers, context, heap):
         super().__init__(b, context, heap, instructions.values)
+        self.instructions = instructions
         self.late = instructions.late
         self.dispatch = dispatch
         self.handler = handler
@@ -128,10 +145,22 @@ class HandlerEmitter(Emitter):
         self.next_pc = None
         self._raise = None
 
+    @staticmethod
+    def first_record(m, values):
+        """Note that main returns to `halt`; the register for the top record."""
+        frames = m.pointer("frames")
+        m.b.store(m.get("code"), frames)
+        m.b.store(m.get("stack"), m.b.gep(frames, [i64(1)]))
+        return m.b.gep(frames, [i64(FRAME_RECORD_WORDS)])
+
     def emit(self, counting):
         if self.handler.name == HALT:
-            self._stop(i64(0))
+            self._halt()
             return
+        self.dispatch.next(self.b, self.emit_instruction(counting), self.context, self.heap)
+
+    def emit_instruction(self, counting):
+        """Emit what it does; the registers after it."""
         if counting:
             fuel = self.get("fuel")
             self.trap_if(self.b.icmp_signed("==", fuel, i64(0)), Trap.OUT_OF_FUEL)
@@ -139,17 +168,17 @@ class HandlerEmitter(Emitter):
         if self.handler.backward:
             self.safepoint()
         self.counting = counting
-        flow = self.handler.opcode.flow
         self.next_pc = self._word_address(i64(self.handler.words))
+        return self.execute(self.handler.opcode.flow)
+
+    def execute(self, flow):
+        """What is the instruction's own."""
         if flow is Flow.CALL:
-            after = self._call()
-        elif flow is Flow.RETURN:
-            after = self._return()
-        else:
-            self.compute(self.handler.variants)
-            sp = self._operand(self.height)
-            after = self.registers._replace(pc=self.next_pc, sp=sp)
-        self.dispatch.next(self.b, after, self.context, self.heap)
+            return self._call()
+        if flow is Flow.RETURN:
+            return self._return()
+        self.compute(self.handler.variants)
+        return self._settled()._replace(pc=self.next_pc)
 
     # Operands
 
@@ -164,11 +193,18 @@ class HandlerEmitter(Emitter):
         self.values.store(self, kept, self._operand(self.height), "frame")
         self.height += 1
 
+    def _settled(self):
+        """The registers for the next handler."""
+        return self.registers._replace(sp=self._operand(self.height))
+
     # Linkage
+
+    def _halt(self):
+        self._stop(i64(0))
 
     def _call(self):
         b = self.b
-        _, sp, fp, rp = self.registers
+        fp, rp = self.registers.fp, self.registers.rp
         full = b.icmp_unsigned(">=", b.ptrtoint(rp, I64), self.get_shared("frame_limit"))
         with self.unlikely(full):
             self._stop(self.refusal())
@@ -176,19 +212,22 @@ class HandlerEmitter(Emitter):
         self.store(b.ptrtoint(fp, I64), b.gep(rp, [i64(1)], inbounds=True), "record")
         callee, args, fresh = self._word(1), self._word(2), self._word(3)
         target = self._callee(callee)
+        sp = self._operands_in_memory()
         top = b.gep(sp, [fresh], inbounds=True)
         self._start_locals(target, sp, top)
-        return Registers(
+        return self.registers._replace(
             pc=target,
             sp=top,
             fp=b.gep(sp, [b.neg(args)], inbounds=True),
             rp=b.gep(rp, [i64(FRAME_RECORD_WORDS)], inbounds=True),
         )
 
+    def _operands_in_memory(self):
+        """Where they end."""
+        return self.registers.sp
+
     def _callee(self, operand):
-        if self.late:
-            return self.b.gep(self.pointer("code"), [self._look_up(operand)], inbounds=True)
-        return self._word_address(operand)
+        return self.look_up_function(operand) if self.late else self._word_address(operand)
 
     def _start_locals(self, target, first, end):
         """With zeros; or, where values have types, with what stands before the callee's code."""
@@ -203,21 +242,30 @@ class HandlerEmitter(Emitter):
             self.values.store(self, self._constant(place), slot, "frame")
 
     def _return(self):
-        b = self.b
-        _, _, fp, rp = self.registers
+        b, fp = self.b, self.registers.fp
         result = self.pop() if self.handler.has_value else None
         if self.values.counted:
             end = b.gep(fp, [self._word(1)], inbounds=True)
             with self.each_word(fp, end) as slot:
                 self.values.release(self, self.values.load(self, slot, "frame"))
-        sp = fp
-        if result is not None:
-            self.values.store(self, result, fp, "frame")
-            sp = self.word(fp, self.values.words)
-        record = self.word(rp, -FRAME_RECORD_WORDS)
+        caller = self._caller()
+        return self._left(result)._replace(**caller)
+
+    def _caller(self):
+        """The registers that a return brings back."""
+        record = self.word(self.registers.rp, -FRAME_RECORD_WORDS)
         return_pc = self.load(record, "record")
         caller = self.load(self.word(record, 1), "record")
-        return Registers(b.inttoptr(return_pc, WORDS), sp, b.inttoptr(caller, WORDS), record)
+        pc, fp = (self.b.inttoptr(address, WORDS) for address in (return_pc, caller))
+        return {"pc": pc, "fp": fp, "rp": record}
+
+    def _left(self, result):
+        """The registers where the arguments are gone, and the result, if any, has their place."""
+        fp = self.registers.fp
+        if result is None:
+            return self.registers._replace(sp=fp)
+        self.values.store(self, result, fp, "frame")
+        return self.registers._replace(sp=self.word(fp, self.values.words))
 
     # What semantics functions ask for
 
@@ -252,8 +300,14 @@ class HandlerEmitter(Emitter):
 
     def global_address(self):
         operand = self._word(1)
-        place = self._look_up(operand) if self.late else operand
+        place = self.look_up_global(operand) if self.late else operand
         return self.b.gep(self.pointer("globals"), [place], inbounds=True)
+
+    def look_up_global(self, name):
+        return self._look_up(name)
+
+    def look_up_function(self, name):
+        return self.b.gep(self.pointer("code"), [self._look_up(name)], inbounds=True)
 
     def _look_up(self, name):
         return look_up(self, Table(self.pointer("names"), self.get("last_name")), name)
@@ -297,8 +351,8 @@ class HandlerEmitter(Emitter):
         reason.add_incoming(i64(code), self.b.block)
         return block
 
-    def _stop(self, code):
-        """End the run here."""
-        self.put("pc", self.b.ptrtoint(self.registers.pc, I64))
+    def _stop(self, code, pc=None):
+        """End the run at an instruction: this one, if there is no `pc`."""
+        self.put("pc", self.b.ptrtoint(self.registers.pc if pc is None else pc, I64))
         self.put("rp", self.b.ptrtoint(self.registers.rp, I64))
         self.b.ret(code)

@@ -9,11 +9,14 @@ import enum
 import functools
 import hashlib
 import itertools
+import mmap
 import os
+import platform
+import random
 import struct
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -33,14 +36,27 @@ _numbers = itertools.count()
 NEAR = ("pic", "small")
 FAR = ("static", "large")
 
+# Pages among which the place of code is drawn: more than a CPU's predictors tell apart by the
+# low bits of an address.
+_PLACES = 1 << 12
+
+
+@functools.cache
+def _initialise() -> None:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()  # for inline assembly
+    if platform.machine() in ("x86_64", "AMD64"):
+        # A loop of a few instructions takes up to half as long again where it lies across two of
+        # the 64-byte lines that the CPU fetches. LLVM would align to 16 bytes and leave it to luck.
+        llvm.set_option("vmlab", "--x86-experimental-pref-innermost-loop-alignment=6")
+
 
 @functools.cache
 def target_machine(model=NEAR, level: int = 3) -> llvm.TargetMachine:
     """This CPU, and everything it has; `level` is the effort at generating code, 0 to 3."""
     reloc, codemodel = model
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    llvm.initialize_native_asmparser()  # for inline assembly
+    _initialise()
     return llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(),
         features=llvm.get_host_cpu_features().flatten(),
@@ -63,9 +79,15 @@ class Unit:
     library: llvm.ResourceTracker
     address: int
     object_code: bytes
+    symbol: str
     seconds: float
     from_cache: bool
     assembly: str | None  # of code that is kept in the cache; None for others
+
+    def relocated(self) -> "Unit":
+        """The same code, loaded at another place."""
+        library, address = load(self.object_code, self.symbol)
+        return replace(self, library=library, address=address)
 
 
 class Effort(enum.Enum):
@@ -76,8 +98,12 @@ class Effort(enum.Enum):
     QUICK = enum.auto()  # no more than putting values into registers: for builds that count
 
 
+def _level(effort: Effort) -> int:
+    return 0 if effort is Effort.QUICK else 3
+
+
 def _machine(effort: Effort) -> llvm.TargetMachine:
-    return target_machine(level=0 if effort is Effort.QUICK else 3)
+    return target_machine(level=_level(effort))
 
 
 def optimise(ir_text: str, effort: Effort = Effort.FULL) -> llvm.ModuleRef:
@@ -98,13 +124,17 @@ def optimise(ir_text: str, effort: Effort = Effort.FULL) -> llvm.ModuleRef:
 
 
 def load(object_code: bytes, symbol: str) -> tuple[llvm.ResourceTracker, int]:
-    library = (
-        llvm.JITLibraryBuilder()
-        .add_object_img(object_code)
-        .add_current_process()
-        .export_symbol(symbol)
-        .link(_jit(), f"vmlab.{next(_numbers)}")
-    )
+    """Make the code executable, at a page drawn at random."""
+    # The system gives the pages next to those it gave last: these keep the code at a distance.
+    size = mmap.PAGESIZE * random.randrange(1, _PLACES)
+    with mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ):
+        library = (
+            llvm.JITLibraryBuilder()
+            .add_object_img(object_code)
+            .add_current_process()
+            .export_symbol(symbol)
+            .link(_jit(), f"vmlab.{next(_numbers)}")
+        )
     return library, library[symbol]
 
 
@@ -119,24 +149,25 @@ def compile_ir(make_ir, symbol: str, effort: Effort = Effort.FULL) -> Unit:
     module = optimise(make_ir(), effort)
     object_code = call_deep(lambda: _machine(effort).emit_object(module))
     library, address = load(object_code, symbol)
-    return Unit(library, address, object_code, time.perf_counter() - start, False, None)
+    return Unit(library, address, object_code, symbol, time.perf_counter() - start, False, None)
 
 
-def compile_cached(name: str, make_ir, symbol: str) -> Unit:
+def compile_cached(name: str, make_ir, symbol: str, effort: Effort = Effort.FULL) -> Unit:
     """Like `compile_ir` for a module that depends on nothing but vmlab's sources, the versions
     and the CPU: object code and assembly are kept on disk."""
     start = time.perf_counter()
     kept = kept_code(name)
     if kept is None:
-        module = optimise(make_ir())
-        machine = target_machine(FAR)
+        module = optimise(make_ir(), effort)
+        machine = target_machine(FAR, _level(effort))
         kept = machine.emit_object(module), machine.emit_assembly(module)
         keep_code(name, *kept)
         from_cache = False
     else:
         from_cache = True
     library, address = load(kept[0], symbol)
-    return Unit(library, address, kept[0], time.perf_counter() - start, from_cache, kept[1])
+    seconds = time.perf_counter() - start
+    return Unit(library, address, kept[0], symbol, seconds, from_cache, kept[1])
 
 
 @functools.cache
@@ -145,7 +176,8 @@ def fingerprint() -> str:
     the versions of what compiles them, and the CPU."""
     kernels = Path(__file__).parent
     digest = hashlib.sha256()
-    for file in [Path(vmlab.isa.__file__), *sorted(kernels.rglob("*.py"))]:
+    sources = sorted([*kernels.rglob("*.py"), *kernels.glob("*.json")])
+    for file in [Path(vmlab.isa.__file__), *sources]:
         digest.update(file.name.encode() + file.read_bytes())
     compilers = (
         llvmlite.__version__,

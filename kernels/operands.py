@@ -1,8 +1,8 @@
 """Where straight code keeps locals and operands, and how it passes them to a call.
 
 Two ways: in SSA values, or in a frame of VM memory where each instruction loads its operands and
-stores its result. Only with the first is recursion inlined; otherwise nothing else differs between
-the engines `inlined` and `template`.
+stores its result. Only with the first is recursion inlined, and do loops have versions: what lies
+between `template` and the interpreters is dispatch alone.
 """
 
 from llvmlite import ir
@@ -15,7 +15,7 @@ class Ssa:
     from one basic block to another, are stack slots that LLVM turns into SSA values (mem2reg).
     Values are raw: LLVM would see through any other representation and drop it."""
 
-    self_inlining = True
+    optimised = True
 
     def __init__(self, body):
         self.body = body
@@ -118,7 +118,7 @@ class Memory:
     A caller's topmost operands become the callee's parameters where they stand, and the result
     takes the place of the first."""
 
-    self_inlining = False
+    optimised = False
 
     def __init__(self, body):
         self.body = body
@@ -148,13 +148,14 @@ class Memory:
         for index in range(len(function.params), len(function.slots)):
             zero = self.body.constant(function.slots[index].type, 0)
             values.retain(self.body, zero)
-            values.store(self.body, zero, self._slot(index), "frame")
+            values.store(self.body, zero, self.slot(index), "frame")
 
-    def _slot(self, index):
+    def slot(self, index):
+        """The address of a parameter or local."""
         return self.body.word(self.frame, self.body.values.words * index)
 
     def _operand(self, height):
-        return self._slot(len(self.body.function.slots) + height)
+        return self.slot(len(self.body.function.slots) + height)
 
     def enter_block(self, stack) -> None:
         self.height = stack.depth
@@ -174,10 +175,10 @@ class Memory:
         return kept
 
     def get_local(self, index):
-        return self.body.values.load(self.body, self._slot(index), "frame")
+        return self.body.values.load(self.body, self.slot(index), "frame")
 
     def set_local(self, index, kept) -> None:
-        self.body.values.store(self.body, kept, self._slot(index), "frame")
+        self.body.values.store(self.body, kept, self.slot(index), "frame")
 
     def after_instruction(self) -> None:
         """An empty assembler line that may touch any memory: without it LLVM would forward stores
@@ -196,5 +197,5 @@ class Memory:
 
     def finish(self, trapped: int, value=None):
         if value is not None:
-            self.body.values.store(self.body, value, self._slot(0), "frame")
+            self.body.values.store(self.body, value, self.slot(0), "frame")
         self.body.b.ret(ir.Constant(I1, trapped))

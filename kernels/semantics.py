@@ -3,7 +3,7 @@
 A semantics function takes an `Emitter` and the popped operands, the top last, and returns what is
 pushed: nothing, a value, or a tuple with the top last. Ints and array references are i64, floats
 double, and words whose type does not matter (`T`, `A`, `B`, `C` in the table) are what the engine
-keeps in a slot. `call` and `ret` are not here: they are the engines' linkage.
+keeps in a slot. `call`, `ret` and `spawn` are not here: they are the engines' linkage.
 """
 
 from llvmlite import ir
@@ -161,5 +161,17 @@ SEMANTICS = {
 
     "print.int":      lambda m, a: m.put_out(a),
     "print.float":    lambda m, a: m.put_out(a),
+
+    "join.task":         lambda m, a: m.join(a, None),
+    "join.task[int]":    lambda m, a: m.join(a, "int"),
+    "join.task[float]":  lambda m, a: m.join(a, "float"),
+    "yield":             lambda m: m.yield_turn(),
+    "chan":              lambda m, a: m.channel_new(a),
+    "send.chan[int]":    lambda m, a, b: m.channel_send(a, b, "int"),
+    "send.chan[float]":  lambda m, a, b: m.channel_send(a, b, "float"),
+    "recv.chan[int]":    lambda m, a: m.channel_receive(a, "int"),
+    "recv.chan[float]":  lambda m, a: m.channel_receive(a, "float"),
+    "close.chan[int]":   lambda m, a: m.channel_close(a, "int"),
+    "close.chan[float]": lambda m, a: m.channel_close(a, "float"),
 }
 # fmt: on

@@ -72,7 +72,12 @@ int main(int argc, char **argv) {
 
 
 # Fields of the context that are addresses in a region of another name.
-_INTO = {"entry": "code", "frame_limit": "frames"}
+_INTO = {
+    "entry": "code",
+    "frame_limit": "frames",
+    "segments_end": "segments",
+    "stack_end": "stack",
+}
 
 
 def standalone(executable, object_code: bytes) -> Standalone:

@@ -5,24 +5,25 @@ context, and each caller adds the site of its call on the way out: a call chain 
 until it is needed.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from llvmlite import ir
 
-from vmlab.isa import Flow, Operand, Trap, Type
+from vmlab.isa import Flow, Trap, Type
 from vmlab.kernels.callgraph import CallGraph, stack_slots
 from vmlab.kernels.context import MACHINE_STACK
 from vmlab.kernels.emitter import Emitter
 from vmlab.kernels.encoding import bits
 from vmlab.kernels.entry import emit_enter, emit_run, stack_pointer
-from vmlab.kernels.executable import CompiledExecutable, Needs
+from vmlab.kernels.executable import CompiledExecutable, Needs, without_coroutines
+from vmlab.kernels.loops import STRIPS, WHOLE, leaders, versioned_loops
 from vmlab.kernels.machine import Machine
 from vmlab.kernels.names import ENTRY_WORDS, Table, function_name, hash_table, intern, look_up
 from vmlab.kernels.native import Effort, compile_ir
 from vmlab.kernels.operands import Memory
+from vmlab.kernels.strips import Strips
 from vmlab.kernels.values import I64, IMMORTAL, TAG, WORDS, i64, llvm_type
 from vmlab.outcome import Place
 
@@ -34,13 +35,6 @@ LARGE_PROGRAM = 2_000
 SMALL_FUNCTION = 48
 SELF_INLINING = 512
 SELF_INLINING_LEVELS = 8
-
-# An innermost loop is compiled as several copies of itself, one behind the other, so that not
-# every turn passes a safepoint: at most so many copies, so many VM instructions a loop, and so
-# many in all loops of the program.
-LOOP_COPIES = 8
-LOOP_INSTRUCTIONS = 128
-ALL_LOOP_INSTRUCTIONS = 512
 
 # LLVM inlines a function that is called in one place only, whatever its size. In a long chain of
 # them that takes time as the square of its length, so every so many-th is not inlined.
@@ -56,13 +50,17 @@ FRAME_BYTES_EACH_OF_SEVERAL_BLOCKS = 64
 
 
 class StraightExecutable(CompiledExecutable):
-    """`engine` names the composition of the next three."""
+    """`engine` names the composition of the next three. `body` emits the functions, as
+    `FunctionEmitter` does."""
 
-    def __init__(self, engine, storage, values, late, program, counting):
+    def __init__(self, engine, storage, values, late, program, counting, body=None):
+        if program.has_tasks:
+            raise without_coroutines(engine)
         graph = CallGraph.of(program)
+        body = body or FunctionEmitter
 
         def make_ir():
-            emitter = ProgramEmitter(engine, storage, values, late, program, graph, counting)
+            emitter = ProgramEmitter(engine, storage, values, late, program, graph, counting, body)
             return str(emitter.module)
 
         size = sum(len(function.code) for function in program.functions)
@@ -107,15 +105,19 @@ def machine_stack_bytes(program, several_blocks: bool) -> int:
 class ProgramEmitter:
     """Emits a module for a whole program. `module` is the result."""
 
-    def __init__(self, engine, storage, values, late, program, graph, counting):
+    def __init__(self, engine, storage, values, late, program, graph, counting, body):
         self.program = program
+        self.body = body
         self.graph = graph
         self.storage = storage
         self.values = values
         self.counting = counting
         self.module = ir.Module(engine)
         indices = range(len(program.functions))
-        self.loops = self._loops()
+        # The loops with several versions, by function and instruction.
+        self.loops = [{}] * len(program.functions)
+        if storage.optimised and not counting:
+            self.loops = versioned_loops(program)
         self.levels = [self._self_inlining_levels(index) for index in indices]
         self.functions = [self._declare(index, "") for index in indices]
         self.names = intern(program) if late else None
@@ -126,25 +128,9 @@ class ProgramEmitter:
         emit_run(self.module, self._emit_main)
         emit_enter(self.module)
 
-    def _loops(self):
-        """One dict a function: the loop that an instruction is in, for the copied ones."""
-        if self.counting:
-            return [{}] * len(self.program.functions)
-        found = [innermost_loops(function.code) for function in self.program.functions]
-        together = sum(end - head + 1 for loops in found for head, end in loops)
-        return [
-            {
-                at: loop
-                for head, end in loops
-                if (loop := Loop.copied(head, end, together)).copies > 1
-                for at in range(head, end + 1)
-            }
-            for loops in found
-        ]
-
     def _self_inlining_levels(self, index):
         cycle = self.graph.cycle[index]
-        if cycle is None or self.counting or not self.storage.self_inlining:
+        if cycle is None or self.counting or not self.storage.optimised:
             return 0
         sizes = [len(function.code) for function in self.program.functions]
         if any(sizes[f] > SMALL_FUNCTION for f, c in enumerate(self.graph.cycle) if c == cycle):
@@ -187,8 +173,8 @@ class ProgramEmitter:
         if levels:
             # Where the levels could run into a limit, every call has to be looked at by itself.
             exact = self._declare(index, ".exact")
-            FunctionEmitter(self, index, exact, levels=0).emit_function(None)
-        FunctionEmitter(self, index, self.functions[index], levels).emit_function(exact)
+            self.body(self, index, exact, levels=0).emit_function(None)
+        self.body(self, index, self.functions[index], levels).emit_function(exact)
 
     def _emit_main(self, b, context):
         main, machine = self.program.main_index, Machine(b, context)
@@ -225,45 +211,6 @@ class ProgramEmitter:
         variable = ir.GlobalVariable(self.module, type_, name)
         variable.initializer = ir.Constant(type_, words)
         return variable.bitcast(WORDS)
-
-
-@dataclass(frozen=True)
-class Loop:
-    """A loop without loops in it: the instructions from `head` to `end`, emitted `copies` times
-    one behind the other. The last copy alone has a safepoint."""
-
-    head: int
-    end: int
-    copies: int
-
-    @classmethod
-    def copied(cls, head, end, together):
-        """`together` is the size of all innermost loops of the program."""
-        room = min(
-            LOOP_COPIES, LOOP_INSTRUCTIONS // (end - head + 1), ALL_LOOP_INSTRUCTIONS // together
-        )
-        return cls(head, end, max(room, 1))
-
-
-def innermost_loops(code) -> list[tuple[int, int]]:
-    """The first and the last instruction of each innermost loop without a call. Beside a call a
-    safepoint is little, and copies of a call keep LLVM from inlining it."""
-    ends = {}
-    for i, instruction in enumerate(code):
-        if instruction.opcode.operand is Operand.LABEL and instruction.target <= i:
-            ends[instruction.target] = i
-    heads = sorted(ends)
-    calls = [i for i, instruction in enumerate(code) if instruction.opcode.flow is Flow.CALL]
-    return [
-        (head, ends[head])
-        for head in heads
-        if not _any_between(heads, head + 1, ends[head])
-        and not _any_between(calls, head, ends[head])
-    ]
-
-
-def _any_between(places, first, last) -> bool:
-    return bisect_left(places, first) < bisect_right(places, last)
 
 
 class FunctionEmitter(Emitter):
@@ -346,32 +293,36 @@ class FunctionEmitter(Emitter):
             self.put("trap", i64(MACHINE_STACK))
             self.storage.finish(trapped=1)
 
-    # Basic blocks. Those of an innermost loop are emitted several times in a row.
+    # Basic blocks. Those of an innermost loop are emitted several times: in a row, or as versions
+    # of a counted loop.
 
     def _emit_blocks(self):
-        code, reachable = self.function.code, self.map.reachable
-        leaders = {0}
-        for i, instruction in enumerate(code):
-            if instruction.opcode.flow in (Flow.JUMP, Flow.BRANCH):
-                leaders |= {instruction.target, i + 1}
-        starts = sorted(i for i in leaders if i < len(code) and reachable[i])
+        reachable = self.map.reachable
+        starts = sorted(i for i in leaders(self.function.code) if reachable[i])
+        self.leaders = set(starts)
         self.loops = self.unit.loops[self.index]
         self.blocks = {
             (start, copy): self.b.append_basic_block(f"{self.function.name}.{start}")
             for start in starts
-            for copy in range(self._copies(start))
+            for copy in self._copies(start)
         }
-        self.leaders = set(starts)
+        counted = [self.loops[i] for i in starts if i in self.loops and self.loops[i].head == i]
+        self.strips = {loop.head: Strips(self, loop) for loop in counted if loop.counted}
         self.copy = 0
-        self.b.branch(self.blocks[0, 0])
+        self.b.branch(self.entrance(0))
+        for strips in self.strips.values():
+            strips.emit()
         for start, copy in self.blocks:
             self._emit_block(start, copy)
 
     def _copies(self, at):
-        return self.loops[at].copies if at in self.loops else 1
+        if at not in self.loops:
+            return [0]
+        unchecked = [WHOLE, STRIPS] if self.loops[at].counted else []
+        return [*range(self.loops[at].copies), *unchecked]
 
     def _loop_with(self, target):
-        """The copied loop that the current instruction is in, if `target` is in it too."""
+        """The loop with copies that the current instruction is in, if `target` is in it too."""
         loop = self.loops.get(self.at)
         return loop if loop is not None and self.loops.get(target) is loop else None
 
@@ -380,16 +331,25 @@ class FunctionEmitter(Emitter):
         within a loop to the same copy, elsewhere to the only or the first one."""
         loop = self._loop_with(target)
         if loop is None:
-            return self.blocks[target, 0]
-        if target <= self.at:
-            return self.blocks[target, (self.copy + 1) % loop.copies]
-        return self.blocks[target, self.copy]
+            if self.copy == STRIPS and self.at == self.loops[self.at].counted.branch:
+                return self.strips[self.loops[self.at].head].ended
+            return self.entrance(target)
+        if target > self.at or self.copy < 0:
+            return self.blocks[target, self.copy]
+        return self.blocks[target, (self.copy + 1) % loop.copies]
+
+    def entrance(self, target):
+        """Where control comes to an instruction from outside of a loop."""
+        strips = self.strips.get(target)
+        return strips.begin if strips else self.blocks[target, 0]
 
     def _emit_block(self, start, copy):
         code = self.function.code
         self.b.position_at_end(self.blocks[start, copy])
         self.storage.enter_block(self.map.before[start])
         self.copy = copy
+        if copy == STRIPS and start == self.loops[start].counted.branch + 1:
+            self.strips[self.loops[start].head].passed()
         charged = start
         at = start
         while True:
@@ -456,7 +416,7 @@ class FunctionEmitter(Emitter):
         args = storage.pop_args(len(callee.params))
         cycle = self.unit.graph.cycle
         if self.levels and cycle[target] is not None and cycle[target] == cycle[self.index]:
-            inner = FunctionEmitter(self.unit, target, self.llvm_function, self.levels - 1, self)
+            inner = self.unit.body(self.unit, target, self.llvm_function, self.levels - 1, self)
             result = inner.emit_inline(args)
         else:
             trapped, result = storage.call(self._callee(target), self.inner_depth(), args)
@@ -481,6 +441,17 @@ class FunctionEmitter(Emitter):
     def _operand(self):
         return self.function.code[self.at].operand
 
+    def evaluate(self, variant, operands):
+        if self.copy < 0:
+            loop = self.loops[self.at]
+            if self.at == loop.counted.branch - 1:
+                return self.strips[loop.head].test(operands, self.copy)
+        return super().evaluate(variant, operands)
+
+    def check_index(self, array, index):
+        if self.copy >= 0 or self.at not in self.loops[self.at].counted.accesses:
+            super().check_index(array, index)
+
     def literal(self):
         value = self._operand()
         kept = self.constant(Type.FLOAT if isinstance(value, float) else Type.INT, value)
@@ -494,7 +465,7 @@ class FunctionEmitter(Emitter):
         return self.values.wrap(self, ir.Constant(llvm_type(type_), value), type_)
 
     def array_tag(self):
-        return i64(TAG[self._operand().array])
+        return i64(TAG[Type.of("T[]", self._operand())])
 
     def read_local(self):
         return self.storage.get_local(self._operand())
@@ -507,10 +478,13 @@ class FunctionEmitter(Emitter):
         return self.storage.from_memory(super().get_global(), variable.type)
 
     def global_address(self):
+        return self.address_of_global(self._operand())
+
+    def address_of_global(self, index):
         words = self.pointer("globals")
         if self.unit.table is None:
-            return self.word(words, self.values.words * self._operand())
-        name = self.unit.program.globals[self._operand()].name
+            return self.word(words, self.values.words * index)
+        name = self.unit.program.globals[index].name
         return self.b.gep(words, [self._look_up(name)], inbounds=True)
 
     def _callee(self, target):
@@ -554,7 +528,7 @@ class FunctionEmitter(Emitter):
                 b.branch(self._unwind_block(place))
             self._raise = block, reason, place
         block, reason, place = self._raise
-        reason.add_incoming(i64(code), self.b.block)
+        reason.add_incoming(code if isinstance(code, ir.Value) else i64(code), self.b.block)
         place.add_incoming(i64(self.site) if site is None else site, self.b.block)
         return block
 

@@ -550,6 +550,8 @@ def textbook(program, counting):
 
 class TextbookExecutable(NativeExecutable):
     def __init__(self, program, counting):
+        if program.has_tasks:
+            raise EngineUnavailable("the hand-written interpreter does not run coroutines")
         for stack_map in program.stack_maps:
             for variant in stack_map.variants:
                 if variant.name.translate(_IDENTIFIER) not in _written():

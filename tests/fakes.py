@@ -87,6 +87,7 @@ class Script:
     unavailable_when_timed: str | None = None
     endless: bool = False
     calls: list[tuple[bool, int, Limits]] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
 
 
 class Fake(Executable):
@@ -96,6 +97,7 @@ class Fake(Executable):
         self.compile_seconds = script.compile_seconds
         self.from_cache = script.from_cache
         self.interrupted = threading.Event()
+        self.place = 0
 
     def call(self, args: Sequence[Number], limits: Limits, iterations: int = 1) -> Sample:
         script = self.script
@@ -109,6 +111,7 @@ class Fake(Executable):
             assert self.interrupted.wait(10)
             return Sample(1, trapped(Trap.INTERRUPTED, (0, 0)))
         script.calls.append((self.counting, iterations, limits))
+        script.places.append(self.place)
         per_run = script.nanoseconds() if callable(script.nanoseconds) else script.nanoseconds
         outcome = script.outcome(args) if callable(script.outcome) else script.outcome
         if self.counting:
@@ -120,6 +123,9 @@ class Fake(Executable):
 
     def interrupt(self) -> None:
         self.interrupted.set()
+
+    def relocate(self) -> None:
+        self.place += 1
 
     def ir(self) -> str | None:
         return self.script.ir

@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from unittest.mock import patch
 
 import pytest
+from fakes import PROGRAM, Script, engines
 
 import vmlab
+from vmlab.attribution import ENGINES, MECHANISMS
 
 
 def test_load_run_and_compare():
@@ -13,6 +16,18 @@ def test_load_run_and_compare():
     assert program.run(engine="inlined", n=100).result == 25
     comparison = vmlab.compare(program, ["inlined", "template"], {"n": 100}, quick=True)
     assert [row.engine.name for row in comparison.rows] == ["inlined", "template"]
+
+
+def test_explain():
+    scripts = {name: Script() for name in ENGINES}
+    missing = patch("vmlab.measure.explain.measure_opcodes", return_value="not looked at")
+    with engines(**scripts), missing:
+        explanation = vmlab.explain(PROGRAM, {"n": 3}, rounds=10)
+    assert len(explanation.attribution.rows) == len(MECHANISMS)
+    assert explanation.opcodes == "not looked at"
+    assert str(explanation).startswith("mechanism ")
+    with pytest.raises(ValueError, match="9 rounds are too few"):
+        vmlab.explain(PROGRAM, rounds=9)
 
 
 def test_assemble():

@@ -3,6 +3,7 @@
 program = vmlab.load("sieve")                   # of the corpus, or from a file
 program.run(engine="switch", n=1000).result
 vmlab.compare(program, quick=True)
+vmlab.explain(program, quick=True)
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from vmlab.assembler import assemble as assemble
     from vmlab.corpus import load as load
     from vmlab.measure.compare import compare as compare
+    from vmlab.measure.explain import explain as explain
 
 __version__ = "0.1.0"
 
@@ -21,10 +23,11 @@ __version__ = "0.1.0"
 _LAZY = {
     "assemble": "vmlab.assembler",
     "compare": "vmlab.measure.compare",
+    "explain": "vmlab.measure.explain",
     "load": "vmlab.corpus",
 }
 
-__all__ = ["assemble", "compare", "load"]
+__all__ = ["assemble", "compare", "explain", "load"]
 
 
 def __getattr__(name: str) -> object:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vmlab.comparison import Comparison
-from vmlab.measure.statistics import Interval, corrected, median_interval
+from vmlab.measure.statistics import Interval, corrected, median_interval, minimum_rounds
 
 FULL = "late"
 WORK = "inlined"
@@ -20,12 +20,14 @@ WORK = "inlined"
 class Mechanism:
     """A mechanism, and the engines whose times tell what it costs, the one that has it first.
 
+    rung     on the ladder, with all that the engines above have
     added    beside `WORK`
     removed  from `FULL`; where no engine can be without it alone, the reason
     note     what else the difference holds
     """
 
     name: str
+    rung: tuple[str, str]
     added: tuple[str, str]
     removed: tuple[str, str] | str
     note: str | None = None
@@ -35,17 +37,26 @@ MECHANISMS = (
     Mechanism(
         "stack traffic",
         ("template", WORK),
+        ("template", WORK),
         "with dispatch, operands have to be in memory; and in SSA LLVM would compile boxes away",
     ),
-    Mechanism("dispatch", ("switch", "template"), (FULL, "template+boxed+late")),
+    Mechanism(
+        "dispatch", ("switch", "template"), ("switch", "template"), (FULL, "template+boxed+late")
+    ),
     Mechanism(
         "type checks",
+        ("tagged", "switch"),
         ("template+tagged", "template"),
         (FULL, "switch+cells+late"),
         "added, it includes moving the tags",
     ),
-    Mechanism("boxing and counting", ("template+cells", "template"), (FULL, "switch+tagged+late")),
-    Mechanism("names", ("template+late", "template"), (FULL, "boxed")),
+    Mechanism(
+        "boxing and counting",
+        ("boxed", "tagged"),
+        ("template+cells", "template"),
+        (FULL, "switch+tagged+late"),
+    ),
+    Mechanism("names", (FULL, "boxed"), ("template+late", "template"), (FULL, "boxed")),
 )
 
 
@@ -104,7 +115,7 @@ def attribute(comparison: Comparison) -> Attribution:
     too few rounds for intervals (see `statistics.minimum_rounds` of `INTERVALS`)."""
     if comparison.rounds is None:
         raise ValueError("nothing was timed, so there is no time to attribute")
-    costs = _Costs(comparison)
+    costs = _Costs(comparison, INTERVALS)
     rows = tuple(_row(costs, mechanism) for mechanism in MECHANISMS)
     added = [term for m in MECHANISMS for term in _difference(m.added)]
     return Attribution(
@@ -114,6 +125,19 @@ def attribute(comparison: Comparison) -> Attribution:
         costs.cost([(1, FULL)]),
         len(comparison.rounds.order),
     )
+
+
+def along_ladder(comparison: Comparison) -> dict[str, Cost] | None:
+    """The work, and what each mechanism adds to it on the ladder, by name; the intervals hold
+    together. None unless all of that was timed, in rounds enough for that, and nothing folded."""
+    intervals = 1 + len(MECHANISMS)
+    if comparison.rounds is None or len(comparison.rounds.order) < minimum_rounds(intervals):
+        return None
+    costs = _Costs(comparison, intervals)
+    steps = {"work": [(1, WORK)]} | {m.name: _difference(m.rung) for m in MECHANISMS}
+    found = {name: costs.cost(terms) for name, terms in steps.items()}
+    known = {name: cost for name, cost in found.items() if not isinstance(cost, str)}
+    return known if len(known) == len(found) else None
 
 
 _Terms = list[tuple[int, str]]
@@ -135,7 +159,8 @@ def _row(costs: _Costs, mechanism: Mechanism) -> Row:
 class _Costs:
     """Sums and differences of the engines' times within each round."""
 
-    def __init__(self, comparison: Comparison) -> None:
+    def __init__(self, comparison: Comparison, intervals: int) -> None:
+        self._confidence = corrected(intervals)
         rounds, outcome = comparison.rounds, comparison.agreement.outcome
         assert rounds is not None and outcome is not None and outcome.instructions
         self._samples = rounds.samples
@@ -158,7 +183,7 @@ class _Costs:
     def _interval(self, terms: _Terms) -> Interval:
         columns = [[sign * ns for ns in self._samples[name]] for sign, name in terms]
         times = [sum(column) / self._instructions for column in zip(*columns, strict=True)]
-        return median_interval(times, corrected(INTERVALS))
+        return median_interval(times, self._confidence)
 
     def cost(self, terms: _Terms) -> Cost | str:
         reasons = dict.fromkeys(filter(None, (self._reason(name) for _, name in terms)))

@@ -234,6 +234,12 @@ class Comparison:
         if self.agreement.left_out is not None:
             notes.append(f"the reference took no part: {self.agreement.left_out}")
         notes += [f"{e.name} took no part: {e.unavailable}" for e in self.engines if e.unavailable]
+        jumps = {row.engine.name: row.engine.indirect_jumps for row in self.rows if row.seconds}
+        unread = [name for name, count in jumps.items() if count is None]
+        if 0 < len(unread) < len(jumps):
+            notes.append(
+                f"no indirect jumps of {listing(unread)}: there is no machine code to read them in"
+            )
         if self.folded is not None:
             notes.append(
                 f"the compiler of {self.folded} folded the program's work away: its loops do"

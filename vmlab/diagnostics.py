@@ -33,9 +33,7 @@ Kind = Literal[
     "label-at-end",
     # names and types
     "unknown-instruction",
-    "reserved-instruction",
     "unknown-type",
-    "reserved-type",
     "unknown-local",
     "unknown-global",
     "unknown-function",
@@ -47,7 +45,7 @@ Kind = Literal[
     "duplicate-label",
     # values
     "literal-type",
-    "array-initialiser",
+    "reference-initialiser",
     "default-outside-main",
     "local-value",
     # main and what is expected of it
@@ -63,6 +61,7 @@ Kind = Literal[
     "stack-underflow",
     "operand-type",
     "argument-type",
+    "spawn-result",
     "missing-arguments",
     "store-type",
     "result-type",

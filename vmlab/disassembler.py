@@ -26,6 +26,13 @@ def listing(program: Program) -> str:
     )
 
 
+def instruction_texts(program: Program, index: int) -> list[str]:
+    """The instructions of a function as they are written."""
+    function = program.functions[index]
+    labels = _labels(function)
+    return [_instruction(program, function, labels, i) for i in function.code]
+
+
 def _function(program: Program, function: Function) -> Iterator[str]:
     yield _header(function)
     yield from (f"    local {_variable(v)}" for v in function.locals)
@@ -39,7 +46,7 @@ def _function(program: Program, function: Function) -> Iterator[str]:
 def _listed(program: Program, index: int) -> Iterator[str]:
     function, stack_map = program.functions[index], program.stack_maps[index]
     labels = _labels(function)
-    texts = [_instruction(program, function, labels, i) for i in function.code]
+    texts = instruction_texts(program, index)
     width = max(map(len, texts))
     variant_width = max(len(v.name) for v in stack_map.variants)
     slots = ", ".join(f"{i} = {v.name}: {v.type}" for i, v in enumerate(function.slots))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from vmlab.diagnostics import closest
@@ -62,12 +62,26 @@ class Executable(ABC):
     def interrupt(self) -> None:
         """Make the running call trap `interrupted` at its next safepoint. Any thread may do so."""
 
+    def relocate(self) -> None:
+        """Move the machine code to another place in memory, drawn at random; without machine code
+        of its own, do nothing. Not while a call runs."""
+        return
+
     def machine_code(self) -> str | None:
         """The assembly text of the code that runs; None where the engine makes none."""
         return None
 
     def ir(self) -> str | None:
         """The LLVM IR of the code that runs, optimised; None where the engine makes none."""
+        return None
+
+    def functions(self) -> dict[str, range]:
+        """By name, the addresses at which the functions of its machine code lie now; none where
+        that is not known."""
+        return {}
+
+    def listing(self) -> str | None:
+        """The program as the engine reads it, for people; None where that is the stack code."""
         return None
 
     def standalone(self) -> Standalone:
@@ -126,6 +140,17 @@ ENGINES: dict[str, Engine] = {
                   "switch", "boxed"),
         _composed("late", "names looked up by hash at every access", "boxed",
                   "switch", "boxed", "late"),
+        Engine("cpython", "the same program as Python on the real CPython", "late",
+               "vmlab.cpython.executable:cpython"),
+        Engine("subroutine", "a call and a return an instruction", "template",
+               "vmlab.kernels.subroutine:subroutine"),
+        _composed("cached", "the top of the stack in a register", "switch", "switch", "cached"),
+        _composed("register", "three-address code instead of a stack's", "switch",
+                  "switch", "register"),
+        _composed("super", "frequent sequences as one instruction", "switch",
+                  "switch", "super"),
+        _composed("quickened", "instructions that rewrite themselves for the types seen", "tagged",
+                  "switch", "tagged", "quickened"),
         Engine("textbook", "control: plain Numba, written by hand", "switch",
                "vmlab.kernels.textbook:textbook"),
         Engine("reference", "oracle: plain Python, for reading", None,
@@ -141,12 +166,36 @@ REPRESENTATIONS = {
     "cells": "values in heap cells, references counted, types not checked",
 }
 LATE = {"late": "names looked up by hash at every access"}
+# And to an interpreter alone, a technique that buys some of the time back.
+INTERPRETERS = ("threaded", "switch")
+TECHNIQUES = {
+    "cached": "the top of the stack in a register",
+    "register": "three-address code instead of a stack's",
+    "super": "frequent sequences as one instruction",
+    "quickened": "instructions that rewrite themselves for the types and names seen",
+}
 
 # The engines that add a mechanism each to the one before; the others stand beside the ladder.
 LADDER = (*BASES, "tagged", "boxed", "late")
 
-# What `compare` times unless told otherwise: the reference is for checking, not for timing.
-COMPARED = tuple(name for name in ENGINES if name != "reference")
+# What `compare` times unless told otherwise: the ladder, its far end, and the control.
+COMPARED = (*LADDER, "cpython", "textbook")
+
+# Names for several engines, wherever engines are named. `published` are those that `publish`
+# times: the reference is for checking, not for timing.
+GROUPS = {
+    "ladder": LADDER,
+    "techniques": tuple(name for name in ENGINES if name not in (*COMPARED, "reference")),
+    "published": (
+        *(name for name in ENGINES if name != "reference"),
+        *(f"threaded+{part}" for part in ("tagged", *TECHNIQUES)),
+    ),
+}
+
+
+def expand(names: Iterable[str]) -> tuple[str, ...]:
+    """The engines that these names of engines and groups stand for, each once."""
+    return tuple(dict.fromkeys(engine for name in names for engine in GROUPS.get(name, (name,))))
 
 
 def find(name: str) -> Engine:
@@ -163,16 +212,22 @@ def find(name: str) -> Engine:
 
 
 def _composition(name: str, base: str, parts: list[str]) -> Engine:
-    added = REPRESENTATIONS | LATE
+    added = REPRESENTATIONS | LATE | TECHNIQUES
     for part in parts:
         if part not in added:
             raise ValueError(
                 f"'{name}': '{part}' cannot be added to an engine (there are: {', '.join(added)})"
             )
+    for part in parts:
+        if part in TECHNIQUES and base not in INTERPRETERS:
+            raise ValueError(
+                f"'{name}': '{part}' can be added to {' and '.join(INTERPRETERS)} only"
+            )
     representations = [part for part in parts if part in REPRESENTATIONS]
     if len(representations) > 1 or len(set(parts)) < len(parts):
         raise ValueError(
-            f"'{name}': an engine has one of {', '.join(REPRESENTATIONS)}, and 'late' once"
+            f"'{name}': an engine has one of {', '.join(REPRESENTATIONS)},"
+            " and every other part once"
         )
     adds = "; ".join(added[part] for part in parts)
     return _composed(name, adds, base, base, *sorted(parts, key=list(added).index))

@@ -8,10 +8,12 @@ implement.
 Stack effects read like Forth's, the right end is the top: `int int -- int`. The words are value
 types, or one of these:
 
-    T        the type the operand names (of the local, of the global, of the literal, of elements)
+    T        the type the operand names (of the local, of the global, of the literal, of elements);
+             also within the name of a type, as in `T[]`
     A B C    any type, the same wherever the letter stands
     args     one value per parameter of the function that the operand names
-    result   the result of that function (for `ret`: of the enclosing one), or nothing
+    result   the result of that function (for `ret`: of the enclosing one), or nothing;
+             `task[result]` is the type of a task with that result
 """
 
 from __future__ import annotations
@@ -22,21 +24,36 @@ from functools import cached_property
 
 
 class Type(enum.StrEnum):
-    """The type of a value. An array is a reference to its elements."""
+    """The type of a value. Those that are no numbers are references: to an array's elements, to a
+    task, to a channel."""
 
     INT = "int"
     FLOAT = "float"
     INT_ARRAY = "int[]"
     FLOAT_ARRAY = "float[]"
+    TASK = "task"
+    INT_TASK = "task[int]"
+    FLOAT_TASK = "task[float]"
+    INT_CHANNEL = "chan[int]"
+    FLOAT_CHANNEL = "chan[float]"
 
     @property
-    def is_array(self) -> bool:
-        return self in (Type.INT_ARRAY, Type.FLOAT_ARRAY)
+    def is_number(self) -> bool:
+        return self in (Type.INT, Type.FLOAT)
 
-    @property
-    def array(self) -> Type:
-        """The type of an array with elements of this type."""
-        return {Type.INT: Type.INT_ARRAY, Type.FLOAT: Type.FLOAT_ARRAY}[self]
+    @classmethod
+    def of(cls, word: str, element: Type) -> Type:
+        """The type that a word of a stack effect means where T is `element`: `chan[T]` is
+        `chan[int]`, say."""
+        return cls(word.replace("T", element))
+
+
+# The type of a task by the result of its function. Functions with other results cannot be spawned.
+TASKS: dict[Type | None, Type] = {
+    None: Type.TASK,
+    Type.INT: Type.INT_TASK,
+    Type.FLOAT: Type.FLOAT_TASK,
+}
 
 
 class Operand(enum.StrEnum):
@@ -60,6 +77,8 @@ class Trap(enum.StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     OUTPUT_LIMIT_EXCEEDED = "output_limit_exceeded"
     CALL_DEPTH_EXCEEDED = "call_depth_exceeded"
+    SEND_ON_CLOSED = "send_on_closed"
+    DEADLOCK = "deadlock"
     OUT_OF_FUEL = "out_of_fuel"
     INTERRUPTED = "interrupted"
 
@@ -80,6 +99,8 @@ class Flow(enum.Enum):
     BRANCH = enum.auto()  # to the operand or to the next instruction
     CALL = enum.auto()  # into the operand, then to the next instruction
     RETURN = enum.auto()
+    SPAWN = enum.auto()  # to the next instruction, while the operand waits for its turn
+    SWITCH = enum.auto()  # to the next instruction; before that, perhaps, other tasks go on
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +158,7 @@ _NUMBERS = "int int -- int | float float -- float"
 _NUMBER = "int -- int | float -- float"
 _INTS = "int int -- int"
 _COMPARED = "int int -- int | float float -- int"
+_CLOSED = "chan[int] -- | chan[float] --"
 
 
 def _rows(group: str, *rows: tuple[object, ...]) -> list[Opcode]:
@@ -149,6 +171,8 @@ def _rows(group: str, *rows: tuple[object, ...]) -> list[Opcode]:
         opcodes.append(Opcode(str(name), group, operand, parsed, str(meaning), traps, flow))
     return opcodes
 
+
+COROUTINES = "coroutines"  # the group of the instructions that need more than one task
 
 # fmt: off
 _TABLE: list[Opcode] = [
@@ -220,7 +244,7 @@ _TABLE: list[Opcode] = [
         ("jz", Operand.LABEL, "int --", "goes to the label if a is 0", Flow.BRANCH),
         ("jnz", Operand.LABEL, "int --", "goes to the label if a is not 0", Flow.BRANCH),
         ("call", Operand.FUNCTION, "args -- result", "runs the function", Flow.CALL,
-         Trap.CALL_DEPTH_EXCEEDED),
+         Trap.CALL_DEPTH_EXCEEDED, Trap.OUT_OF_MEMORY),
         ("ret", None, "result --", "ends the function with its result", Flow.RETURN),
     ),
     *_rows(
@@ -238,21 +262,51 @@ _TABLE: list[Opcode] = [
         ("print", None, "int -- | float --", "puts a out, one line a value",
          Trap.OUTPUT_LIMIT_EXCEEDED),
     ),
+    *_rows(
+        COROUTINES,
+        ("spawn", Operand.FUNCTION, "args -- task[result]", "a task that runs the function",
+         Flow.SPAWN, Trap.OUT_OF_MEMORY),
+        ("join", None, "task -- | task[int] -- int | task[float] -- float",
+         "waits for the task's end; its result", Flow.SWITCH, Trap.DEADLOCK),
+        ("yield", None, "--", "lets all tasks that are ready go first", Flow.SWITCH),
+        ("chan", Operand.ELEMENT, "int -- chan[T]", "a channel that holds a values",
+         Trap.NEGATIVE_LENGTH, Trap.OUT_OF_MEMORY),
+        ("send", None, "chan[int] int -- | chan[float] float --",
+         "puts b into a; waits while there is no room", Flow.SWITCH,
+         Trap.SEND_ON_CLOSED, Trap.DEADLOCK),
+        ("recv", None, "chan[int] -- int int | chan[float] -- float int",
+         "the oldest value and 1, after waiting for it; 0 and 0 from a closed channel",
+         Flow.SWITCH, Trap.DEADLOCK),
+        ("close", None, _CLOSED, "ends what can be sent", Trap.SEND_ON_CLOSED),
+    ),
 ]
 # fmt: on
 
 OPCODES: dict[str, Opcode] = {opcode.name: opcode for opcode in _TABLE}
 VARIANTS: dict[str, Variant] = {v.name: v for opcode in _TABLE for v in opcode.variants}
 
-# Words of version 1 that are kept for the scheduler; a program cannot use them yet.
-RESERVED_OPCODES = ("spawn", "join", "yield", "chan", "send", "recv", "close")
-RESERVED_TYPES = ("task", "chan")
-
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 
 # An array costs its elements and one word for its length.
 WORD_BYTES = 8
 ARRAY_HEADER_WORDS = 1
+
+# A channel costs the values that it can hold, and so many words.
+CHANNEL_HEADER_WORDS = 8
+
+# A task costs a record, which stays, and until it has finished also a descriptor and a stack. The
+# stack holds slots, operands and a record a frame; once it has needed more than its first words,
+# it costs the next power of two of words beside them.
+TASK_RECORD_WORDS = 4
+TASK_DESCRIPTOR_WORDS = 8
+FIRST_STACK_WORDS = 16
+FRAME_RECORD_WORDS = 2
+
+
+def further_stack_words(needed: int) -> int:
+    """What a task's stack costs beside its first words, when it has needed so many."""
+    return 0 if needed <= FIRST_STACK_WORDS else 1 << (needed - 1).bit_length()
+
 
 # The most words that one function's locals and operands may take together.
 MAX_FRAME_WORDS = 65_535

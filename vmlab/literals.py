@@ -6,7 +6,7 @@ import math
 import re
 
 from vmlab.diagnostics import Diagnostic, Findings, Note, a, either, quote
-from vmlab.isa import INT_MAX, INT_MIN, RESERVED_TYPES, Type
+from vmlab.isa import INT_MAX, INT_MIN, TASKS, Type
 from vmlab.program import Number, Span
 from vmlab.syntax import Token
 
@@ -89,14 +89,6 @@ def read_type(token: Token, findings: Findings) -> Type | None:
     text = token.text
     if text in TYPES:
         return TYPES[text]
-    if text.partition("[")[0] in RESERVED_TYPES:
-        findings.error(
-            "reserved-type",
-            token.span,
-            f"the type {quote(text)} is reserved for coroutines, in a later version",
-            expected=_TYPE_NAMES,
-        )
-        return None
     hint = findings.suggest(text, TYPES)
     if text in ("void", "none", "None", "nothing", "unit"):
         hint = "a function without a result has no '->'"
@@ -114,12 +106,12 @@ def read_value(
     token: Token, type_: Type, of: str, declared: Span, findings: Findings
 ) -> Number | None:
     """The number that a literal gives to something of a type, or None after an error."""
-    if type_.is_array:
+    if not type_.is_number:
         findings.error(
-            "array-initialiser",
+            "reference-initialiser",
             token.span,
-            f"{of} is an array, which cannot be given a first value",
-            hint="it starts empty; make one with 'newarr' and fill it with 'astore'",
+            f"{of} is {a(type_)}, which cannot be given a first value",
+            hint=_first_value(type_),
             notes=[Note("declared here", declared)],
         )
         return None
@@ -137,6 +129,15 @@ def read_value(
         notes=[Note("declared here", declared)],
     )
     return None
+
+
+def _first_value(type_: Type) -> str:
+    """How a reference starts, and how to get another."""
+    if type_ in TASKS.values():
+        return "it starts as a task that has finished; make one with 'spawn'"
+    if type_ in (Type.INT_CHANNEL, Type.FLOAT_CHANNEL):
+        return "it starts as a channel that is closed; make one with 'chan'"
+    return "it starts empty; make one with 'newarr' and fill it with 'astore'"
 
 
 def _as_literal(value: Number, type_: Type) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from vmlab.diagnostics import Diagnostic, Kind, Note, a, counted, either
-from vmlab.isa import Flow, Opcode, Operand, Type
+from vmlab.isa import TASKS, Flow, Opcode, Operand, Type
 from vmlab.program import Function, Program, Span
 from vmlab.stacks import LETTERS, Stack, Steps, Words
 
@@ -72,7 +72,7 @@ class Objections:
         match instruction.opcode.flow:
             case Flow.RETURN:
                 self._to_result(index)
-            case Flow.CALL:
+            case Flow.CALL | Flow.SPAWN:
                 self._to_arguments(index)
             case _:
                 bound = self._steps.bound(self._function, instruction)
@@ -158,7 +158,7 @@ class Objections:
         self._add(
             "argument-type",
             span,
-            f"'{callee.name}' is called with a wrong argument for '{param.name}'",
+            f"'{callee.name}' gets a wrong argument for '{param.name}'",
             expected=param.type,
             found=type_,
             hint=_conversion(type_, param.type),
@@ -167,6 +167,21 @@ class Objections:
                 Note(f"'{param.name}' is declared here", param.span),
             ],
         )
+
+    def to_task(self, index: int) -> None:
+        """The instruction may spawn a function with a result that no task can have."""
+        instruction = self._function.code[index]
+        callee = self._program.functions[instruction.target]
+        if callee.result not in TASKS:
+            self._add(
+                "spawn-result",
+                instruction.operand_span or instruction.span,
+                f"'{callee.name}' cannot be spawned: a task's result is a number",
+                expected="int, float, or no result",
+                found=callee.result,
+                hint="pass it a channel, and send through that what it finds",
+                notes=[Note(f"'{callee.name}' is declared here", callee.span)],
+            )
 
     def _to_result(self, index: int) -> None:
         stack = self._stack(index)
@@ -314,8 +329,16 @@ def _conversion(have: str | None, want: str | None) -> str | None:
         return "'float' turns an int into a float"
     if (have, want) == (Type.FLOAT, Type.INT):
         return "'int' turns a float into an int, toward zero"
-    if have in (Type.INT_ARRAY, Type.FLOAT_ARRAY) and want in (Type.INT, Type.FLOAT):
-        return "this is a whole array; take an element with 'aload', or its length with 'len'"
+    if want in (Type.INT, Type.FLOAT):
+        match have:
+            case Type.INT_ARRAY | Type.FLOAT_ARRAY:
+                return (
+                    "this is a whole array; take an element with 'aload', or its length with 'len'"
+                )
+            case Type.INT_TASK | Type.FLOAT_TASK:
+                return "this is a task; 'join' waits for its result"
+            case Type.INT_CHANNEL | Type.FLOAT_CHANNEL:
+                return "this is a whole channel; take a value from it with 'recv'"
     return None
 
 

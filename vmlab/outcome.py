@@ -14,14 +14,17 @@ DEFAULT_MAX_DEPTH = 10_000
 DEFAULT_MAX_HEAP = 1 << 30
 DEFAULT_MAX_OUTPUT = 1_000_000
 
+# Of the tasks in a deadlock, so many are told of.
+SHOWN_WAITERS = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a run may use; beyond it a program traps. Raises ValueError where a number is not a
     limit: all fit in 64 bits, none is negative, and `main` itself needs a frame.
 
-    max_depth   frames alive at once, `main`'s included
-    max_heap    bytes of arrays: 8 an element and 8 an array
+    max_depth   frames alive at once in a task, its first included
+    max_heap    bytes of arrays, channels and tasks; what they cost is in `vmlab.isa`
     max_output  printed values
     fuel        executed instructions; None: any number
     timeout     seconds; None: any time
@@ -55,11 +58,44 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiter:
+    """A task that waits for ever.
+
+    task    its number, in the order of launch; 0 is `main`
+    place   the instruction it waits at: a `join`, a `send` or a `recv`
+    number  of the task or channel that it waits for, in the order of launch or of creation
+    origin  where that was launched or made
+    """
+
+    task: int
+    place: Place
+    number: int
+    origin: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlock:
+    """All tasks wait: `count` of them. `waiters` are the first `SHOWN_WAITERS` by number."""
+
+    count: int
+    waiters: tuple[Waiter, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TrapReport:
-    """A trap and its call chain: the trapping instruction first, then the calls that led there."""
+    """A trap and how it came about.
+
+    chain     the trapping instruction first, then the calls that led there; in a deadlock those
+              of `main`
+    launches  of a trap in a task: the `spawn` that launched it, the one that launched the task
+              that did so, and so on
+    deadlock  who waits for what, if that is the trap
+    """
 
     trap: Trap
     chain: tuple[Place, ...]
+    launches: tuple[Place, ...] = ()
+    deadlock: Deadlock | None = None
 
     @property
     def place(self) -> Place:
@@ -98,7 +134,7 @@ class Outcome:
         mine, its = self.trap, other.trap
         if (mine and mine.trap) != (its and its.trap):
             names.append("trap")
-        elif mine and its and mine.chain != its.chain:
+        elif mine != its:
             names.append("place")
         counted = None not in (self.instructions, other.instructions)
         if counted and self.instructions != other.instructions:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from vmlab.isa import Opcode, Type
+from vmlab.isa import COROUTINES, Opcode, Type
 
 if TYPE_CHECKING:
     from vmlab.outcome import Limits, Outcome
@@ -135,6 +135,11 @@ class Program:
     @property
     def main(self) -> Function:
         return self.functions[self.main_index]
+
+    @cached_property
+    def has_tasks(self) -> bool:
+        """Whether it has instructions of coroutines, so that more than `main` may run."""
+        return any(i.opcode.group == COROUTINES for _, _, i in self.sites())
 
     @cached_property
     def first_site(self) -> tuple[int, ...]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from vmlab import syntax
-from vmlab.diagnostics import Diagnostic, Findings, Kind, Note, quote
-from vmlab.isa import OPCODES, RESERVED_OPCODES, Type
+from vmlab.diagnostics import Diagnostic, Findings, Kind, Note, a, quote
+from vmlab.isa import OPCODES, Type
 from vmlab.literals import read_type, read_value
 from vmlab.program import Number, Source, Span, Variable
 from vmlab.syntax import Declaration, Line, Token
@@ -138,7 +138,7 @@ class Reader:
     def _read_op(self, line: Line, op: syntax.Op) -> None:
         draft = self._draft
         name = op.tokens[0].text
-        known = name in OPCODES or name in RESERVED_OPCODES
+        known = name in OPCODES
         if not known and line.error is None and self._respell(line, op):
             self._read(line)
         elif draft is not None:
@@ -243,11 +243,11 @@ class Reader:
                 )
         if func.result is not None:
             draft.result = read_type(func.result, self._findings)
-            if name.text == "main" and draft.result is not None and draft.result.is_array:
+            if name.text == "main" and draft.result is not None and not draft.result.is_number:
                 self._findings.error(
                     "main-result",
                     func.result.span,
-                    "'main' cannot return an array",
+                    f"'main' cannot return {a(draft.result)}",
                     expected="int, float, or no result",
                     found=draft.result,
                 )
@@ -265,7 +265,7 @@ class Reader:
             self._findings.error(
                 "local-value",
                 declaration.value.span,
-                "a local cannot be given a first value: it starts at zero, an array empty",
+                "a local cannot be given a first value: it starts at zero, or empty",
                 hint="use 'push' and 'store' to set it",
             )
         if draft.ops or draft.labels:
@@ -295,14 +295,14 @@ class Reader:
             return None
         value = None
         if what == "parameter" and draft.name.text == "main":
-            if type_.is_array:
+            if not type_.is_number:
                 self._findings.error(
                     "main-parameter",
                     name.span,
-                    f"the parameter {quote(name.text)} of 'main' cannot be an array",
+                    f"the parameter {quote(name.text)} of 'main' cannot be {a(type_)}",
                     expected="int or float",
                     found=type_,
-                    hint="pass a length, and make the array in 'main' with 'newarr'",
+                    hint="pass a number, and make the rest in 'main' of it",
                 )
             elif declaration.value is not None:
                 value = read_value(
@@ -317,7 +317,7 @@ class Reader:
             self.globals_complete = False
             return
         value: Number | None = None
-        if type_ is not None and not type_.is_array:
+        if type_ is not None and type_.is_number:
             value = 0 if type_ is Type.INT else 0.0
         if type_ is not None and declaration.value is not None and line.error is None:
             value = read_value(

@@ -3,7 +3,8 @@
 Every other engine must agree with this one. It is slow because it hides nothing: values are
 Python's own, an instruction looks at what it finds on the stack, and nothing that the verifier
 found out is used. What an instruction makes of its operands stands in `COMPUTES` and `MOVES`, one
-line each; those that touch more than the operand stack are in the loop of `Reference._run`.
+line each; those that touch more than the operand stack are in the loop of `Reference._run`, and
+those of coroutines in `vmlab.tasks`.
 """
 
 from __future__ import annotations
@@ -12,22 +13,13 @@ import math
 import time
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from vmlab.engines import Executable, Sample
-from vmlab.isa import ARRAY_HEADER_WORDS, INT_MAX, INT_MIN, WORD_BYTES, Trap, Type
+from vmlab.isa import ARRAY_HEADER_WORDS, INT_MAX, INT_MIN, Trap, Type
 from vmlab.outcome import Limits, Outcome, Place, TrapReport
 from vmlab.program import Instruction, Number, Program, Variable
-
-Value = Any  # an int, a float, or an array of either
-
-
-class Trapped(Exception):
-    """The instruction being executed traps. None of its effects has happened."""
-
-    def __init__(self, trap: Trap) -> None:
-        self.trap = trap
+from vmlab.tasks import FIRST_REFERENCES, Frame, Heap, Task, Tasks, Trapped, Value
 
 
 def _wrap(x: Number) -> Number:
@@ -130,6 +122,7 @@ _ZEROS: dict[Type, Value] = {
     Type.FLOAT: 0.0,
     Type.INT_ARRAY: array("q"),
     Type.FLOAT_ARRAY: array("d"),
+    **FIRST_REFERENCES,
 }
 
 
@@ -151,15 +144,6 @@ def _decode(instruction: Instruction) -> tuple[str, Any, int, Callable[..., Numb
     return opcode.name, instruction.operand, len(opcode.effects[0].pops), COMPUTES.get(opcode.name)
 
 
-@dataclass(slots=True)
-class Frame:
-    """A function that has not returned yet, and the instruction it is at: of a caller, its call."""
-
-    function: int
-    slots: list[Value]
-    at: int = 0
-
-
 class Reference(Executable):
     """A program on the reference interpreter."""
 
@@ -169,6 +153,7 @@ class Reference(Executable):
         self._interrupted = False
         self._output: list[Number] = []
         self._code = [[_decode(i) for i in function.code] for function in program.functions]
+        self._deepest = [stack_map.max_depth for stack_map in program.stack_maps]
 
     def call(self, args: Sequence[Number], limits: Limits, iterations: int = 1) -> Sample:
         try:
@@ -192,19 +177,51 @@ class Reference(Executable):
         variables = self._program.functions[function].locals
         return Frame(function, [*args, *map(_first_value, variables)])
 
+    def _take_arguments(self, function: int, stack: list[Value]) -> Frame:
+        """A new frame for a call, with what the caller has pushed."""
+        first = len(stack) - len(self._program.functions[function].params)
+        args = stack[first:]
+        del stack[first:]
+        return self._enter(function, args)
+
+    def _schedule(self, tasks: Tasks, task: Task, name: str, operand: Any) -> Task:
+        """An instruction of coroutines; the task that goes on."""
+        here = Place(task.frames[-1].function, task.frames[-1].at)
+        match name:
+            case "spawn":
+                if self._interrupted:
+                    raise Trapped(Trap.INTERRUPTED)
+                frame = self._take_arguments(operand, task.stack)
+                return tasks.spawn(task, frame, here, self._deepest[operand])
+            case "chan":
+                return tasks.chan(task, operand, here)
+            case "join":
+                return tasks.join(task)
+            case "yield":
+                return tasks.yield_(task)
+            case "send":
+                return tasks.send(task)
+            case "recv":
+                return tasks.recv(task)
+            case _:
+                return tasks.close(task)
+
     def _run(self, args: Sequence[Number], limits: Limits) -> Outcome:
         """Run `main` once, from a fresh state."""
         fuel = math.inf if limits.fuel is None else limits.fuel
+        functions = self._program.functions
         variables = [_first_value(variable) for variable in self._program.globals]
         output: list[Number] = []
         self._output = output
-        heap_bytes = executed = back_edges = 0
+        executed = back_edges = 0
         result = trap = None
 
-        stack: list[Value] = []  # the operands of all frames
-        push, pop = stack.append, stack.pop
+        heap = Heap(limits.max_heap)
         frame = self._enter(self._program.main_index, args)
-        frames = [frame]
+        tasks = Tasks(frame, heap)
+        task = tasks.main
+        frames, stack = task.frames, task.stack
+        push, pop = stack.append, stack.pop
         code, slots, at = self._code[frame.function], frame.slots, frame.at
         try:
             while True:
@@ -246,17 +263,21 @@ class Reference(Executable):
                         if len(frames) >= limits.max_depth:
                             raise Trapped(Trap.CALL_DEPTH_EXCEEDED)
                         frame.at = at
-                        count = len(self._program.functions[operand].params)
-                        first = len(stack) - count
-                        frame = self._enter(operand, stack[first:])
-                        del stack[first:]
-                        frames.append(frame)
+                        callee = self._take_arguments(operand, stack)
+                        tasks.enter(task, callee, self._deepest[operand])
+                        frame = callee
                         code, slots, at = self._code[operand], frame.slots, 0
                         continue
                     case "ret":
                         frames.pop()
                         if not frames:
-                            break
+                            value = pop() if functions[frame.function].result else None
+                            if task is tasks.main:
+                                result = value
+                                break
+                            task = tasks.finish(task, value)
+                            frames, stack = task.frames, task.stack
+                            push, pop = stack.append, stack.pop
                         frame = frames[-1]
                         code, slots, at = self._code[frame.function], frame.slots, frame.at
                     case "gload":
@@ -267,23 +288,29 @@ class Reference(Executable):
                         length = pop()
                         if length < 0:
                             raise Trapped(Trap.NEGATIVE_LENGTH)
-                        heap_bytes += WORD_BYTES * (length + ARRAY_HEADER_WORDS)
-                        if heap_bytes > limits.max_heap:
-                            raise Trapped(Trap.OUT_OF_MEMORY)
+                        heap.take(length + ARRAY_HEADER_WORDS)
                         push(_new_array(operand, length))
                     case "print":
                         if len(output) == limits.max_output:
                             raise Trapped(Trap.OUTPUT_LIMIT_EXCEEDED)
                         output.append(pop())
-                    case _:
+                    case _ if name in MOVES:
                         stack[-arity:] = MOVES[name](*stack[-arity:])
+                    case _:
+                        frame.at = at
+                        task = self._schedule(tasks, task, name, operand)
+                        frames, stack = task.frames, task.stack
+                        push, pop = stack.append, stack.pop
+                        frame = frames[-1]
+                        code, slots, at = self._code[frame.function], frame.slots, frame.at
                 at += 1
         except Trapped as trapped:
             frame.at = at
-            chain = tuple(Place(f.function, f.at) for f in reversed(frames))
-            trap = TrapReport(trapped.trap, chain)
-        else:
-            result = stack.pop() if self._program.main.result else None
+            deadlock = None
+            if trapped.trap is Trap.DEADLOCK:
+                task, deadlock = tasks.main, tasks.deadlock()
+            chain = tuple(Place(f.function, f.at) for f in reversed(task.frames))
+            trap = TrapReport(trapped.trap, chain, task.launches(), deadlock)
         self.back_edges = back_edges if self._counting else None
         return Outcome(result, tuple(output), trap, executed if self._counting else None)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from vmlab import syntax
 from vmlab.diagnostics import Findings, Kind, quote, shortened
-from vmlab.isa import OPCODES, RESERVED_OPCODES, Opcode, Operand, Type
+from vmlab.isa import OPCODES, Opcode, Operand, Type
 from vmlab.literals import TYPES, read_number, read_type
 from vmlab.program import Function, Instruction, Number
 from vmlab.reader import Draft, Reader
@@ -128,7 +128,7 @@ class _Resolver:
                 return read_number(token, self._findings)
             case Operand.ELEMENT if token.kind in ("word", "type"):
                 type_ = read_type(token, self._findings)
-                if type_ is None or not type_.is_array:
+                if type_ is None or type_.is_number:
                     return type_
             case Operand.LOCAL | Operand.GLOBAL | Operand.LABEL | Operand.FUNCTION:
                 if token.kind == "word":
@@ -178,13 +178,6 @@ class _Resolver:
 
     def _unknown_instruction(self, tokens: Sequence[Token]) -> None:
         name = tokens[0].text
-        if name in RESERVED_OPCODES:
-            self._findings.error(
-                "reserved-instruction",
-                tokens[0].span,
-                f"the instruction '{name}' is reserved for coroutines, in a later version",
-            )
-            return
         self._findings.error(
             "unknown-instruction",
             tokens[0].span,
@@ -211,7 +204,7 @@ class _Resolver:
         match opcode.operand:
             case Operand.LITERAL:
                 return self._other_use(token.text)
-            case Operand.ELEMENT if token.text in TYPES:
+            case Operand.ELEMENT if token.text.endswith("[]"):
                 return f"write '{opcode.name} {token.text.removesuffix('[]')}'"
             case Operand.LOCAL | Operand.GLOBAL if syntax.is_number(token):
                 return None if opcode.effects[0].pops else f"write {quote(f'push {token.text}')}"
@@ -253,5 +246,5 @@ def _needed(opcode: Opcode) -> str:
         case Operand.LITERAL:
             return "a number"
         case Operand.ELEMENT:
-            return "the type of its elements (int or float)"
+            return "the type of its values (int or float)"
     return f"the name of a {opcode.operand}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from vmlab.isa import Flow, Opcode, Operand, Type, Variant
+from vmlab.isa import TASKS, Flow, Opcode, Operand, Type, Variant
 from vmlab.program import Function, Instruction, Program, Variable
 
 # The words of a stack effect that stand for any type.
@@ -118,15 +118,16 @@ class Steps:
     def _types(self, words: Words, bound: Bound) -> Words:
         types: list[str] = []
         for word in words:
-            if word == "T":
+            if word in ("T", "T[]", "chan[T]"):
                 assert isinstance(bound, Type)
-                types.append(bound)
-            elif word == "T[]":
-                assert isinstance(bound, Type)
-                types.append(bound.array)
+                types.append(Type.of(word, bound))
             elif word == "args":
                 assert isinstance(bound, int)
                 types += (p.type for p in self._program.functions[bound].params)
+            elif word == "task[result]":
+                assert isinstance(bound, int)
+                # Of a function that cannot be spawned, as if it had no result.
+                types.append(TASKS.get(self._program.functions[bound].result, Type.TASK))
             elif word == "result":
                 result = self._program.functions[bound].result if isinstance(bound, int) else bound
                 types += [] if result is None else [result]

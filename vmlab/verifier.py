@@ -115,6 +115,8 @@ class _Check:
             instruction = code[index]
             opcode = instruction.opcode
             bound = steps.bound(function, instruction)
+            if opcode.flow is Flow.SPAWN:
+                self._object.to_task(index)
             found = steps.step(stack, opcode, bound)
             if found is None:
                 self._object.to_operands(index)

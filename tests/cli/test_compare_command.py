@@ -12,6 +12,7 @@ from fakes import PROGRAM_OF_FOUR, Script, engines, trapped
 
 from vmlab.cli import exits
 from vmlab.comparison import Comparison
+from vmlab.engines import GROUPS
 from vmlab.isa import Trap
 from vmlab.outcome import Outcome
 from vmlab.report.json_report import schema
@@ -234,3 +235,12 @@ def test_a_program_without_an_end(vmlab):
     result = vmlab("compare", "endless.vm", "--engines", "inlined,switch", "--timeout", "0.1")
     assert (result.exit_code, result.stdout) == (exits.INTERRUPTED, "")
     assert "allow more with --timeout" in result.stderr
+
+
+def test_a_group_stands_for_its_engines(vmlab, monkeypatch):
+    monkeypatch.setitem(GROUPS, "both", ("two", "three"))
+    Path("four.vm").write_text(FOUR_IS_FOUR)
+    with engines(one=Script(MS), two=Script(2 * MS), three=Script(3 * MS)):
+        result = vmlab("compare", "four.vm", "--engines", "one,both,two", "--quick", "--json")
+    names = [engine["name"] for engine in json.loads(result.stdout)["engines"]]
+    assert names == ["one", "two", "three"]

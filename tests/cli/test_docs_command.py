@@ -136,6 +136,21 @@ def test_a_ratio_that_does_not_exist_is_left_out_of_the_mean_which_says_so(updat
     assert cells(content().splitlines()[-1])[1] == "3.63 (of 3)"
 
 
+def test_the_books_set_what_the_ladder_predicts_beside_what_cpython_takes(update):
+    for name, measured in ("c", 8), ("d", 1):
+        measure(f"results/{name}.json", late=Script(2 * MS), cpython=Script(measured * MS))
+    measure("results/e.json", named("untimed"), late=Script(MS))
+    update(block("books results/c.json results/d.json results/e.json"))
+    header, _, *rows = map(cells, content().splitlines())
+    assert header[1:3] == ["predicted (late), ns", "measured (cpython), ns"]
+    per_instruction = MS / read("results/c.json").agreement.outcome.instructions
+    [over, under, untimed, mean] = rows
+    assert over[3:] == ["0.250 (0.250 to 0.250)", f"{6 * per_instruction:,.0f}"]
+    assert under[3:] == ["2.00 (2.00 to 2.00)", f"-{per_instruction:,.0f}"]
+    assert untimed == ["untimed", "–", "–", "–", "–"]
+    assert mean == ["geometric mean", "", "", "0.707 (of 2)", ""]
+
+
 # The document
 
 

@@ -1,22 +1,37 @@
 """explain: the report and where it goes, and exit codes. What it says is tested beside reports."""
 
 import json
+import sys
 from pathlib import Path
+from unittest.mock import patch
 
 from fakes import PROGRAM_OF_FOUR, Script, engines
 
 from vmlab.attribution import ENGINES, MECHANISMS
 from vmlab.cli import exits
+from vmlab.measure.opcodes import OpcodeTime, OpcodeTimes
+from vmlab.measure.statistics import Bounded
 from vmlab.outcome import Outcome
 
+OPCODES = OpcodeTimes(
+    (OpcodeTime("add.int", 1, 0.25, Bounded(0.5, 0.4, 0.6), Bounded(2, 1.6, 2.4)),),
+    Bounded(0.5, 0.4, 0.6),
+    1.0,
+    100,
+)
 
-def explained(vmlab, *options, **changed):
+
+def explained(vmlab, *options, opcodes=OPCODES, **changed):
     Path("four.vm").write_text(PROGRAM_OF_FOUR)
-    with engines(**({name: Script() for name in ENGINES} | changed)):
+    with (
+        engines(**({name: Script() for name in ENGINES} | changed)),
+        patch("vmlab.measure.explain.measure_opcodes", return_value=opcodes),
+    ):
         return vmlab("explain", "four.vm", *options)
 
 
-def test_real_engines(vmlab):
+def test_real_engines(vmlab, monkeypatch):
+    monkeypatch.setattr("vmlab.measure.opcodes.SECONDS", 0.3)
     result = vmlab("explain", "divides.vm", "--quick")
     assert result.exit_code == 0, result.stderr
     header, *lines = result.stdout.split("\n\n")[0].splitlines()
@@ -25,11 +40,15 @@ def test_real_engines(vmlab):
         assert sum(line.startswith(f"{mechanism.name}  ") for line in lines) == 1
     assert "took no part" not in result.stdout
     assert "not the luck of one layout" in result.stdout
+    assert "times of instructions" not in result.stdout or sys.platform != "linux"
 
 
 def test_formats_leave_stdout_to_the_table(vmlab):
     result = explained(vmlab, "--quick", "--format", "github")
-    assert all(line.startswith("|") for line in result.stdout.splitlines())
+    mechanisms, instructions = result.stdout.split("\n\n")
+    assert all(line.startswith("|") for line in mechanisms.splitlines())
+    assert all(line.startswith("|") for line in instructions.splitlines())
+    assert instructions.splitlines()[2].startswith("| add.int ")
     assert "Note: " in result.stderr
 
 
@@ -45,7 +64,7 @@ def test_json_to_stdout_and_to_a_file(vmlab):
 def test_too_few_rounds_are_refused_and_the_least_do(vmlab):
     result = explained(vmlab, "--rounds", "9")
     assert result.exit_code == exits.USAGE
-    assert "9 are too few for 16 intervals: give 10" in result.stderr
+    assert "9 rounds are too few for 16 intervals: give 10" in result.stderr
     assert explained(vmlab, "--rounds", "10").exit_code == 0
 
 
@@ -75,3 +94,26 @@ def test_a_trap_is_reported(vmlab):
     assert result.stdout == ""
     assert "divide_by_zero" in result.stderr
     assert "nothing was timed" in result.stderr
+
+
+def test_the_picture_of_the_instructions(vmlab):
+    result = explained(vmlab, "--quick", "--plot", "out.svg")
+    assert result.exit_code == 0
+    assert "add.int" in Path("out.svg").read_text()
+    assert "add.int" in result.stdout
+
+
+def test_without_times_of_instructions_there_is_no_picture_and_the_rest_stays(vmlab):
+    result = explained(vmlab, "--quick", "--plot", "out.svg", opcodes="no clocks here")
+    assert result.exit_code == 0
+    assert "Not drawn: no clocks here" in result.stderr
+    assert "Note: there are no times of instructions: no clocks here" in result.stdout
+    assert "stack traffic" in result.stdout
+    assert not Path("out.svg").exists()
+
+
+def test_the_instructions_are_not_drawn_in_the_terminal(vmlab):
+    result = explained(vmlab, "--quick", "--plot", "-")
+    assert result.exit_code == exits.USAGE
+    assert "the terminal has their table" in result.stderr
+    assert explained(vmlab, "--output", "a.svg", "--plot", "a.svg").exit_code == exits.USAGE

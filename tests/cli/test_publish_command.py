@@ -14,6 +14,7 @@ from fakes import PROGRAM, Script, engines
 from vmlab import corpus
 from vmlab.cli import exits
 from vmlab.comparison import Comparison
+from vmlab.engines import GROUPS
 from vmlab.measure.machine import Fact, describe_machine
 from vmlab.outcome import Outcome
 from vmlab.report.published import why_stale
@@ -30,7 +31,7 @@ def publish(vmlab, monkeypatch):
     def run(*arguments, **scripts):
         scripts = scripts or {"fast": Script(MS), "slow": Script(2 * MS)}
         with engines(**scripts) as names, monkeypatch.context() as patch:
-            patch.setattr("vmlab.engines.COMPARED", tuple(names))
+            patch.setitem(GROUPS, "published", tuple(names))
             return vmlab("publish", *arguments, "--output", "out")
 
     return run
@@ -199,6 +200,7 @@ from pathlib import Path
 from unittest.mock import patch
 from fakes import Script, engines
 from vmlab.cli import command_line
+from vmlab.engines import GROUPS
 
 def nanoseconds():
     if Path("out/a.json").exists():
@@ -206,7 +208,7 @@ def nanoseconds():
     return 1_000_000
 
 with engines(fast=Script(nanoseconds), slow=Script(2_000_000)) as names:
-    with patch("vmlab.engines.COMPARED", tuple(names)):
+    with patch.dict(GROUPS, published=tuple(names)):
         command_line()
 """
 

@@ -110,6 +110,74 @@ def test_a_trap_is_reported_with_its_place_and_calls(vmlab, engine):
     )
 
 
+TASKS = """\
+func inner(c: chan[int], n: int) -> int
+    load n
+    jnz deeper
+    load c
+    recv
+    div
+    ret
+deeper:
+    load c
+    load n
+    push 1
+    sub
+    spawn inner
+    join
+    ret
+end
+
+func main(n: int = 2)
+    push 0
+    chan int
+    load n
+    spawn inner
+    join
+    pop
+    ret
+end
+"""
+
+
+@pytest.mark.parametrize("engine", ["reference", "threaded"])
+def test_a_deadlock_is_reported_with_those_who_wait(vmlab, engine):
+    Path("tasks.vm").write_text(TASKS)
+    result = vmlab("run", "tasks.vm", "--engine", engine)
+    assert (result.exit_code, result.stdout) == (exits.TRAPPED, "")
+    assert result.stderr == (
+        "tasks.vm:23:5: trap: deadlock: every task waits for another\n"
+        "   23 |     join\n"
+        "      |     ^^^^\n"
+        "  in main\n"
+        "  main waits at tasks.vm:23:5 for the end of task 1, spawned at tasks.vm:22:5\n"
+        "  task 1 waits at tasks.vm:14:5 for the end of task 2, spawned at tasks.vm:13:5\n"
+        "  task 2 waits at tasks.vm:14:5 for the end of task 3, spawned at tasks.vm:13:5\n"
+        "  task 3 waits at tasks.vm:5:5 to receive from channel 1, made at tasks.vm:20:5\n"
+    )
+    result = vmlab("run", "tasks.vm", "--engine", engine, "--arg", "n=20")
+    assert result.stderr.endswith("task 10, spawned at tasks.vm:13:5\n  ... 12 more tasks ...\n")
+
+
+@pytest.mark.parametrize("engine", ["reference", "threaded"])
+def test_a_trap_in_a_task_is_reported_with_its_launches(vmlab, engine):
+    # The channel is closed: it gives 0 and 0.
+    Path("tasks.vm").write_text(TASKS.replace("chan int", "chan int\n    dup\n    close"))
+    result = vmlab("run", "tasks.vm", "--engine", engine, "--arg", "n=1")
+    assert result.exit_code == exits.TRAPPED
+    assert result.stderr == (
+        "tasks.vm:6:5: trap: divide_by_zero: an int was divided by zero\n"
+        "    6 |     div\n"
+        "      |     ^^^\n"
+        "  in inner\n"
+        "  spawned in inner at tasks.vm:13:5\n"
+        "  spawned in main at tasks.vm:24:5\n"
+    )
+    result = vmlab("run", "tasks.vm", "--engine", engine, "--arg", "n=40")
+    assert result.stderr.count("spawned in") == 10
+    assert "  ... 31 more launches ...\n" in result.stderr
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_of_a_long_call_chain_the_middle_is_left_out_and_counted(vmlab, engine):
     Path("deep.vm").write_text(DEEP)
@@ -140,8 +208,16 @@ def test_a_call_chain_that_fits_is_shown_whole(vmlab):
     ("options", "body", "message"),
     [
         (["--fuel", "3"], "again:\njmp again", "out_of_fuel: a run may execute 3 instructions"),
-        (["--max-heap", "1K"], "push 128\nnewarr int\npop\nret", "out_of_memory: arrays may take"),
-        (["--max-heap", "7"], "push 0\nnewarr int\npop\nret", "out_of_memory: arrays may take 7 b"),
+        (
+            ["--max-heap", "1K"],
+            "push 128\nnewarr int\npop\nret",
+            "out_of_memory: arrays, channels and tasks may take",
+        ),
+        (
+            ["--max-heap", "7"],
+            "push 0\nnewarr int\npop\nret",
+            "out_of_memory: arrays, channels and tasks may take 7 b",
+        ),
         (["--max-output", "0"], "push 1\nprint\nret", "output_limit_exceeded: a run may print 0"),
         (["--timeout", "0.1"], "again:\njmp again", "interrupted: after --timeout 0.1"),
     ],

@@ -133,6 +133,12 @@ def test_show_prints_an_engines_code(vmlab, engine):
     assert ".globl" in assembly.stdout
 
 
+def test_show_prints_the_code_that_an_engine_reads(vmlab):
+    shown = vmlab("show", "divides.vm", "--engine", "register")
+    assert shown.exit_code == 0
+    assert re.search(r"0 +div\.int\.rr> +=s0 <- a, b +; 0 1 2\n", shown.stdout)
+
+
 @pytest.mark.parametrize(("form", "what"), [("--ir", "LLVM IR"), ("--asm", "machine code")])
 def test_show_says_that_an_engine_has_no_code(vmlab, form, what):
     result = vmlab("show", "divides.vm", "--engine", "reference", form)
@@ -143,7 +149,7 @@ def test_show_says_that_an_engine_has_no_code(vmlab, form, what):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--engine", "switch"], "--engine switch needs --ir or --asm beside it"),
+        (["--engine", "switch"], "switch reads the program as it is: leave --engine out, or add"),
         (["--asm"], "--asm needs --engine NAME beside it"),
         (["--engine", "swich", "--ir"], "did you mean 'switch'? (there are: inlined, "),
     ],

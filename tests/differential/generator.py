@@ -1,8 +1,9 @@
-"""Valid .vm programs for hypothesis: every instruction, nested control flow, calls, traps.
+"""Valid .vm programs for hypothesis: every instruction, nested control flow, calls, traps; and, if
+asked for, tasks and channels.
 
 The text is generated with the types of the operand stack in mind, so that the verifier accepts it.
 Values are not looked at: divisions by zero, indices out of range, endless loops and endless
-recursion come about by themselves.
+recursion come about by themselves; and so do deadlocks.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-from vmlab.isa import OPCODES, VARIANTS, Type
+from vmlab.isa import COROUTINES, OPCODES, TASKS, VARIANTS, Type
 
 INT, FLOAT = Type.INT, Type.FLOAT
 ARRAYS = {Type.INT_ARRAY: INT, Type.FLOAT_ARRAY: FLOAT}
@@ -26,7 +27,26 @@ FLOATS = st.one_of(
     st.floats(),
 )
 NUMBERS = {INT: INTS, FLOAT: FLOATS}
-NAMES = {INT: "i", FLOAT: "f", Type.INT_ARRAY: "ia", Type.FLOAT_ARRAY: "fa"}
+CHANNELS = {Type.INT_CHANNEL: INT, Type.FLOAT_CHANNEL: FLOAT}
+DATA = [INT, FLOAT, *ARRAYS]
+NAMES = {
+    INT: "i",
+    FLOAT: "f",
+    Type.INT_ARRAY: "ia",
+    Type.FLOAT_ARRAY: "fa",
+    Type.TASK: "t",
+    Type.INT_TASK: "it",
+    Type.FLOAT_TASK: "ft",
+    Type.INT_CHANNEL: "ic",
+    Type.FLOAT_CHANNEL: "fc",
+}
+
+# Functions to spawn where nothing else makes a task of the type.
+PLAIN_TASKS = {
+    Type.TASK: "func idle()\n    yield\n    ret\nend\n",
+    Type.INT_TASK: "func seven() -> int\n    yield\n    push 7\n    ret\nend\n",
+    Type.FLOAT_TASK: "func half() -> float\n    push 0.5\n    ret\nend\n",
+}
 
 # What computes a result from typed operands without an operand of its own: from the table, so that
 # a new instruction is generated without a word here.
@@ -35,6 +55,7 @@ COMPUTING = {
         variant
         for variant in VARIANTS.values()
         if variant.opcode.operand is None
+        and variant.opcode.group != COROUTINES
         and variant.effect.pushes == (type_.value,)
         and set(variant.effect.pops) <= set(Type)
     ]
@@ -64,20 +85,26 @@ class FunctionText:
 
 
 class Writer:
-    """Writes one program; `draw` is hypothesis's."""
+    """Writes one program; `draw` is hypothesis's. `coroutines`: whether it has tasks."""
 
-    def __init__(self, draw) -> None:
+    def __init__(self, draw, coroutines: bool) -> None:
         self.draw = draw
-        self.globals = [
-            (f"g{n}", type_)
-            for n, type_ in enumerate(draw(st.lists(st.sampled_from(list(Type)), max_size=4)))
-        ]
-        self.functions = [self._signature(n) for n in range(draw(st.integers(0, 2)))]
-        self.room = draw(st.integers(5, 40))  # statements and operators still to be written
+        self.coroutines = coroutines
+        self.types = list(Type) if coroutines else DATA
+        types = draw(st.lists(st.sampled_from(self.types), max_size=4))
+        self.globals = [(f"g{n}", type_) for n, type_ in enumerate(types)]
+        if coroutines:
+            self.globals += [(f"c{n}", type_) for n, type_ in enumerate(CHANNELS)]
+        count = draw(st.integers(1, 3) if coroutines else st.integers(0, 2))
+        self.functions = [self._signature(n) for n in range(count)]
+        self.room = draw(
+            st.integers(5, 120 if coroutines else 40)
+        )  # statements and operators still to be written
 
     def _signature(self, number: int) -> FunctionText:
-        params = self.draw(st.lists(st.sampled_from(list(Type)), max_size=3))
-        result = self.draw(st.sampled_from([None, *Type]))
+        params = self.draw(st.lists(st.sampled_from(self.types), max_size=3))
+        results = [None, *self.types, *(TASKS if self.coroutines else ())]
+        result = self.draw(st.sampled_from(results))
         return FunctionText(f"f{number}", params, result)
 
     def choose(self, *options):
@@ -89,9 +116,9 @@ class Writer:
             self.draw(st.lists(st.sampled_from([INT, FLOAT]), max_size=2)),
             self.choose(None, INT, FLOAT),
         )
-        text = []
+        text = list(PLAIN_TASKS.values()) if self.coroutines else []
         for name, type_ in self.globals:
-            value = "" if type_ in ARRAYS else f" = {literal(self.draw(NUMBERS[type_]))}"
+            value = f" = {literal(self.draw(NUMBERS[type_]))}" if type_ in NUMBERS else ""
             text.append(f"global {name}: {type_.value}{value}")
         share = self.room // (1 + len(self.functions))
         for function in [*self.functions, main]:
@@ -109,11 +136,16 @@ class Writer:
             header.append(f"{name}: {type_.value}{default}")
             f.visible.setdefault(type_, []).append(name)
         declared = []
-        for type_ in self.draw(st.lists(st.sampled_from(list(Type)), max_size=4)):
+        for type_ in self.draw(st.lists(st.sampled_from(self.types), max_size=4)):
             name = f"{NAMES[type_]}{len(declared)}"
             declared.append(f"    local {name}: {type_.value}")
             f.visible.setdefault(type_, []).append(name)
         self.f = f
+        if f.name == "main" and self.coroutines:
+            self._begin()
+            for _ in range(2):
+                self.block(depth=0)
+                self.emit("yield")
         self.block(depth=0)
         if f.result:
             self.value(f.result, 0)
@@ -122,6 +154,16 @@ class Writer:
         return "\n".join(
             [f"func {f.name}({', '.join(header)}){arrow}", *declared, *f.lines, "end", ""]
         )
+
+    def _begin(self) -> None:
+        """Channels for all, and tasks that may use them."""
+        for name, type_ in self.globals:
+            if name.startswith("c"):
+                self.emit(f"push {self.draw(st.integers(0, 3))}", f"chan {CHANNELS[type_].value}")
+                self.emit(f"gstore {name}")
+        for _ in range(self.draw(st.integers(0, 5))):
+            self.do_spawn(0)
+        self.emit("yield")
 
     def emit(self, *instructions: str) -> None:
         self.f.lines += [f"    {instruction}" for instruction in instructions]
@@ -140,6 +182,8 @@ class Writer:
         kinds = ["store", "gstore", "print", "astore", "stack", "call", "drop"]
         if self.room > 0 and depth < 3:
             kinds += ["if", "while", "until", "counted", "goto", "return"]
+        if self.coroutines:
+            kinds += ["spawn", "join", "yield", "send", "send", "recv", "recv", "close"]
         getattr(self, "do_" + self.choose(*kinds))(depth)
 
     def do_store(self, depth: int) -> None:
@@ -167,12 +211,12 @@ class Writer:
         self.emit("astore")
 
     def do_drop(self, depth: int) -> None:
-        self.value(self.choose(*Type), depth)
+        self.value(self.choose(*self.types), depth)
         self.emit("pop")
 
     def do_stack(self, depth: int) -> None:
         """Moves words of any types about, and drops or prints what comes of it."""
-        types = [self.choose(*Type) for _ in range(3)]
+        types = [self.choose(*self.types) for _ in range(3)]
         for type_ in types:
             self.value(type_, depth + 1)
         for _ in range(self.draw(st.integers(1, 4))):
@@ -183,7 +227,7 @@ class Writer:
             types += [popped[effect.pops.index(word)] for word in effect.pushes]
             self.emit(move)
         while types:
-            self.emit("pop" if types.pop() in ARRAYS else self.choose("pop", "print"))
+            self.emit(self.choose("pop", "print") if types.pop() in NUMBERS else "pop")
 
     def do_call(self, depth: int) -> None:
         if self.functions:
@@ -193,9 +237,46 @@ class Writer:
                 self.emit("pop")
 
     def call(self, function: FunctionText, depth: int) -> None:
+        self.pass_to("call", function, depth)
+
+    def pass_to(self, instruction: str, function: FunctionText, depth: int) -> None:
         for type_ in function.params:
             self.value(type_, depth + 1)
-        self.emit(f"call {function.name}")
+        self.emit(f"{instruction} {function.name}")
+
+    # Tasks
+
+    def spawnable(self) -> list[FunctionText]:
+        return [f for f in self.functions if f.result in TASKS]
+
+    def do_spawn(self, depth: int) -> None:
+        if functions := self.spawnable():
+            self.pass_to("spawn", self.choose(*functions), depth)
+            self.emit("pop")
+
+    def do_join(self, depth: int) -> None:
+        result = self.choose(*TASKS)
+        self.value(TASKS[result], depth)
+        self.emit("join")
+        if result is not None:
+            self.emit(self.choose("pop", "print"))
+
+    def do_yield(self, depth: int) -> None:
+        self.emit("yield")
+
+    def do_send(self, depth: int) -> None:
+        channel = self.choose(*CHANNELS)
+        self.value(channel, depth)
+        self.value(CHANNELS[channel], depth)
+        self.emit("send")
+
+    def do_recv(self, depth: int) -> None:
+        self.value(self.choose(*CHANNELS), depth)
+        self.emit("recv", "print", "print")
+
+    def do_close(self, depth: int) -> None:
+        self.value(self.choose(*CHANNELS), depth)
+        self.emit("close")
 
     def do_if(self, depth: int) -> None:
         other, end = self.f.label(), self.f.label()
@@ -279,6 +360,10 @@ class Writer:
             self.emit(self.choose(*sources))
         elif type_ in ARRAYS:
             self.emit(f"push {self.draw(st.integers(-1, 40))}", f"newarr {ARRAYS[type_].value}")
+        elif type_ in CHANNELS:
+            self.emit(f"push {self.draw(st.integers(-1, 9))}", f"chan {CHANNELS[type_].value}")
+        elif type_ in PLAIN_TASKS:
+            self.emit(f"spawn {PLAIN_TASKS[type_][5:].partition('(')[0]}")
         else:
             self.emit(f"push {literal(self.draw(NUMBERS[type_]))}")
 
@@ -287,6 +372,17 @@ class Writer:
             self.value(INT, depth)
             # Keeps arrays small: the heap's limit has tests of its own.
             self.emit("push 63", "and", f"newarr {ARRAYS[type_].value}")
+            return
+        if type_ in CHANNELS:
+            self.value(INT, depth)
+            self.emit("push 15", "and", f"chan {CHANNELS[type_].value}")
+            return
+        if type_ in PLAIN_TASKS:
+            functions = [f for f in self.spawnable() if TASKS[f.result] is type_]
+            if functions:
+                self.pass_to("spawn", self.choose(*functions), depth)
+            else:
+                self.leaf(type_)
             return
         variant = self.choose(*COMPUTING[type_])
         for word in variant.effect.pops:
@@ -306,5 +402,5 @@ class Writer:
 
 
 @st.composite
-def programs(draw) -> str:
-    return Writer(draw).program()
+def programs(draw, coroutines: bool = False) -> str:
+    return Writer(draw, coroutines).program()

@@ -1,5 +1,6 @@
 """The differential test for as long as one likes: `python -m tests.differential.long_run 100000 7`
-checks 100 000 programs from seed 7, the builds for timing on every tenth."""
+checks 100 000 programs from seed 7, the builds for timing on every tenth; with `tasks` behind it,
+programs with tasks and channels."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from .generator import programs
 from .test_engines_agree import check
 
 
-def run(examples: int, first: int) -> None:
+def run(examples: int, first: int, coroutines: bool) -> None:
     ends: Counter[str] = Counter()
     start = time.monotonic()
 
@@ -24,7 +25,7 @@ def run(examples: int, first: int) -> None:
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(programs())
+    @given(programs(coroutines=coroutines))
     def one(text: str) -> None:
         note(text)
         trap = check(text, timed=ends.total() % 10 == 0).trap
@@ -37,4 +38,4 @@ def run(examples: int, first: int) -> None:
 
 
 if __name__ == "__main__":
-    run(int(sys.argv[1]), int(sys.argv[2]))
+    run(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:] == ["tasks"])

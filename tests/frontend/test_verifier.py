@@ -13,6 +13,9 @@ from vmlab.program import Function, Instruction, Program, Source, Variable
 from vmlab.verifier import verify
 
 ALL_TYPES = tuple(Type)
+
+# What goes on with the next instruction, after all.
+PASSING = (Flow.NEXT, Flow.SWITCH)
 LETTERS = {"A", "B", "C"}
 
 
@@ -91,7 +94,7 @@ def operands_of(opcode, types):
             return
 
 
-@pytest.mark.parametrize("name", [n for n, o in OPCODES.items() if o.flow is Flow.NEXT])
+@pytest.mark.parametrize("name", [n for n, o in OPCODES.items() if o.flow in PASSING])
 def test_an_instruction_takes_what_its_effects_say_and_nothing_else(name):
     """Every stack of up to three values, below the instruction's own operands or too shallow."""
     opcode = OPCODES[name]
@@ -119,7 +122,9 @@ def test_an_instruction_takes_what_its_effects_say_and_nothing_else(name):
 def match(opcode, types, named):
     """The variant that applies to a stack and the stack after it, read off the table."""
     for variant in opcode.variants:
-        meaning = {"T": named, "T[]": named and named in (Type.INT, Type.FLOAT) and named.array}
+        meaning = {"T": named}
+        if opcode.operand is Operand.ELEMENT:
+            meaning |= {word: Type.of(word, named) for word in ("T[]", "chan[T]")}
         pops = variant.effect.pops
         if len(pops) > len(types):
             continue

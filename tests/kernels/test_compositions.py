@@ -26,6 +26,7 @@ COMPOSED = [
         [*LATE],
     ]
 ]
+COMPOSED += ["threaded+quickened", "switch+late+quickened", "switch+boxed+late+quickened"]
 COUNTED = [name for name in COMPOSED if "boxed" in name or "cells" in name]
 
 MIXED = """
@@ -121,7 +122,7 @@ def test_nothing_is_added_to_values_in_ssa(name: str) -> None:
     [
         ("template+fast", "'fast' cannot be added"),
         ("template+tagged+boxed", "has one of tagged, boxed, cells"),
-        ("switch+late+late", "'late' once"),
+        ("switch+late+late", "every other part once"),
         ("reference+late", "no engine is called 'reference\\+late'"),
         ("template+", "'' cannot be added"),
     ],

@@ -185,6 +185,20 @@ def test_nothing_is_left_of_an_executable_that_is_dropped(build: tuple[str, bool
         gc.unfreeze()
 
 
+@every_build
+def test_code_that_moved_does_the_same(build: tuple[str, bool]) -> None:
+    engine, counting = build
+    executable = ENGINES[engine].build(program(STATEFUL), counting=counting)
+    first = executable.call((4, 1), Limits()).outcome
+    places = set()
+    for _ in range(5):
+        executable.relocate()
+        places.add(getattr(executable, "address", None))
+        assert not first.differences(executable.call((4, 1), Limits()).outcome)
+    # Numba's code stays where it is, and CPython's is no machine code.
+    assert len(places) > 1 or engine in ("textbook", "cpython")
+
+
 def test_executables_come_and_go() -> None:
     """The machine code and memory of one that is dropped are not missed by the others."""
     for engine in NATIVE:

@@ -77,10 +77,11 @@ func main(n: int = 2000, x: float = 0.1) -> float
 end
 """
 
-COMPOSED = [name for name in ENGINES if name not in ("textbook", "reference")]
+QUICKENED = "switch+boxed+late+quickened"
+COMPOSED = [name for name in ENGINES if ENGINES[name].parts]
 
 
-@pytest.mark.parametrize("engine", [*COMPOSED, "template+tagged", "template+boxed+late"])
+@pytest.mark.parametrize("engine", [*COMPOSED, "template+tagged", "template+boxed+late", QUICKENED])
 def test_it_does_what_the_engine_does_here(engine, tmp_path):
     executable = find(engine).build(program(ALL), counting=False)
     here = executable.call((2000, 0.1), Limits()).outcome
@@ -91,6 +92,66 @@ def test_it_does_what_the_engine_does_here(engine, tmp_path):
         there = standalone.read(printed.stdout)
         assert not here.differences(there), (here, there)
         assert len(there.output) == 5
+
+
+# Stacks that grow, a channel that is full and one without room, a result.
+TASKS = """
+func sum(n: int, c: chan[int]) -> int
+    load n
+    jz bottom
+    load c
+    load n
+    send
+    load n
+    load n
+    push 1
+    sub
+    load c
+    call sum
+    add
+    ret
+bottom:
+    push 0
+    ret
+end
+
+func main(n: int = 100) -> int
+    local c: chan[int]
+    push 3
+    chan int
+    store c
+    load n
+    load c
+    spawn sum
+    load c
+    recv
+    pop
+    print
+again:
+    load c
+    recv
+    pop
+    dup
+    print
+    push 1
+    gt
+    jnz again
+    join
+    ret
+end
+"""
+
+
+@pytest.mark.parametrize("engine", ["threaded", "late"])
+def test_tasks_run_there_too(engine, tmp_path):
+    executable = find(engine).build(program(TASKS), counting=False)
+    here = executable.call((100,), Limits()).outcome
+    assert here.result == 5050
+    standalone = executable.standalone()
+    file = link(standalone, tmp_path)
+    for runs in (1, 3):
+        printed = subprocess.run([file, str(runs)], capture_output=True, text=True, check=True)
+        assert not here.differences(standalone.read(printed.stdout))
 
 
 def test_a_trap_is_no_outcome(tmp_path):
@@ -104,7 +165,12 @@ def test_a_trap_is_no_outcome(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("engine", "reason"), [("textbook", "calls Numba's run time"), ("reference", "no machine code")]
+    ("engine", "reason"),
+    [
+        ("textbook", "calls Numba's run time"),
+        ("reference", "no machine code"),
+        ("cpython", "no machine code"),
+    ],
 )
 def test_engines_without_code_to_link_say_so(engine, reason):
     executable = find(engine).build(program(ALL), counting=False)

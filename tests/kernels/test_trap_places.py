@@ -6,12 +6,13 @@ from __future__ import annotations
 import pytest
 from native_engines import agreed, every_engine, program, run
 
-from vmlab.isa import INT_MIN, OPCODES, Trap, Type
-from vmlab.kernels.straight import LOOP_COPIES, SELF_INLINING
+from vmlab.isa import COROUTINES, INT_MIN, OPCODES, Trap, Type
+from vmlab.kernels.loops import COPIES
+from vmlab.kernels.straight import SELF_INLINING
 from vmlab.outcome import Place
 
 # What makes an instruction trap, by opcode and trap; `call` and `print` depend on limits and are
-# in test_limits.py.
+# in test_limits.py; what coroutines do is in test_tasks.py.
 STRIKES = {
     ("div", Trap.DIVIDE_BY_ZERO): "push 7, push 0, div, pop",
     ("div", Trap.INTEGER_OVERFLOW): f"push {INT_MIN}, push -1, div, pop",
@@ -27,6 +28,7 @@ STRIKES = {
 }
 LIMITED = {
     ("call", Trap.CALL_DEPTH_EXCEEDED),
+    ("call", Trap.OUT_OF_MEMORY),
     ("print", Trap.OUTPUT_LIMIT_EXCEEDED),
 }
 
@@ -82,7 +84,8 @@ def nested(strike: str) -> str:
 
 
 def test_every_trap_of_the_table_strikes() -> None:
-    table = {(o.name, trap) for o in OPCODES.values() for trap in o.traps}
+    opcodes = [opcode for opcode in OPCODES.values() if opcode.group != COROUTINES]
+    table = {(o.name, trap) for o in opcodes for trap in o.traps}
     assert table == STRIKES.keys() | LIMITED
 
 
@@ -294,7 +297,7 @@ def test_main_takes_part_in_recursion() -> None:
         assert len(outcome.trap.chain) == 2 * n + 1
 
 
-# Loops. The straight engines emit an innermost loop as several copies one behind the other.
+# Loops. `inlined` emits an innermost loop as several copies one behind the other.
 
 # By name: the loop, which goes on while `i` is below `n` and accesses array `a` (of `k` elements)
 # at `i` in each turn.
@@ -467,7 +470,7 @@ def looping(loop: str) -> str:
 @pytest.mark.parametrize("loop", LOOPS)
 def test_the_place_in_every_turn_of_a_loop(loop: str) -> None:
     text = looping(LOOPS[loop])
-    turns = 2 * LOOP_COPIES + 5
+    turns = 2 * COPIES + 5
     struck = set()
     for k in range(turns):
         outcome = agreed(text, turns, k)
@@ -485,7 +488,7 @@ def test_the_place_in_every_turn_of_a_loop(loop: str) -> None:
 @pytest.mark.parametrize("loop", LOOPS)
 def test_every_number_of_turns(loop: str) -> None:
     """Leaving a loop from each of its copies."""
-    for n in range(2 * LOOP_COPIES + 5):
+    for n in range(2 * COPIES + 5):
         assert agreed(looping(LOOPS[loop]), n, 64).trap is None
 
 

@@ -12,7 +12,7 @@ from vmlab.measure.clock import Clock
 from vmlab.measure.compare import compare
 from vmlab.measure.machine import describe_machine
 from vmlab.measure.statistics import Verdict
-from vmlab.outcome import Limits, Outcome
+from vmlab.outcome import Limits, Outcome, Place
 from vmlab.report.numbers import interval
 
 MS = 1_000_000
@@ -220,6 +220,10 @@ def test_the_first_printed_value_that_differs_is_shown():
 
 def test_traps_and_their_places_are_compared():
     here = trapped(Trap.DIVIDE_BY_ZERO, (0, 1))
+    in_a_task = replace(here, trap=replace(here.trap, launches=(Place(0, 2),)))
+    assert differing(here, in_a_task) == [
+        ("place", "main, line 4, spawned in main, line 5", "main, line 4")
+    ]
     assert differing(here, trapped(Trap.INTEGER_OVERFLOW, (0, 1))) == [
         ("trap", "integer_overflow", "divide_by_zero")
     ]

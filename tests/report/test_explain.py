@@ -10,9 +10,11 @@ from fakes import COUNTING_LOOP, FOUR, PROGRAM, Script, engines, trapped
 
 from vmlab.attribution import ENGINES, FULL, INTERVALS, MECHANISMS, WORK, attribute
 from vmlab.engines import find
+from vmlab.explanation import Explanation
 from vmlab.isa import Trap
 from vmlab.measure.compare import compare
 from vmlab.report import explain
+from vmlab.report.text import remarks
 
 # By engine, in nanoseconds per VM instruction, times a million.
 TIMES = {
@@ -175,6 +177,10 @@ def test_nothing_timed_is_refused():
         comparison = compare(PROGRAM, names, rounds=15, seed=1)
     with pytest.raises(ValueError, match="nothing was timed"):
         attribute(comparison)
+    explanation = Explanation(comparison, None, "nothing was timed")
+    assert str(explanation) == f"{comparison.verdict}\n"
+    with pytest.raises(ValueError, match="so nothing was timed"):
+        explanation.to_json()
 
 
 def test_as_many_intervals_are_made_as_are_corrected_for():
@@ -187,8 +193,48 @@ def test_as_many_intervals_are_made_as_are_corrected_for():
 @pytest.mark.parametrize("changed", [{}, {"late": Script(unavailable="not here")}])
 def test_json_follows_the_schema(changed):
     text = resources.files("vmlab.report").joinpath("explain.schema.json").read_text("utf-8")
-    attribution = attributed(**changed)
-    data = json.loads(explain.to_json(attribution))
+    with engines(**scripts(**changed)) as names:
+        comparison = compare(PROGRAM, names, rounds=15, seed=1)
+    explanation = Explanation(comparison, attribute(comparison), "no opcodes")
+    data = json.loads(explanation.to_json())
     jsonschema.validate(data, json.loads(text))
+    assert data["opcodes"] == {"reason": "no opcodes"}
     assert [row["mechanism"] for row in data["mechanisms"]] == [m.name for m in MECHANISMS]
     assert data["mechanisms"][1]["added"]["nanoseconds"] == pytest.approx(5 * UNIT)
+
+
+# What `compare` says of it
+
+LADDER = {"inlined": 10, "template": 30, "switch": 60, "tagged": 70, "boxed": 90, "late": 100}
+
+
+def compared(**changed):
+    timed = {name: Script(time * UNIT) for name, time in LADDER.items()} | changed
+    with engines(**timed) as names:
+        return compare(PROGRAM, names, rounds=15, seed=1)
+
+
+def test_a_comparison_of_the_ladder_ends_with_where_the_time_goes():
+    where = remarks(compared()).splitlines()[1]
+    assert where.startswith(
+        "The time of late, as the ladder adds it up: work 10%, stack traffic 20%, dispatch 30%,"
+        " type checks 10%, boxing and counting 20% and names 10%. "
+    )
+
+
+def test_what_the_ladder_adds_may_not_be_resolved():
+    noise = cycle((50, 70))
+    noisy = compared(tagged=Script(lambda: next(noise) * UNIT))
+    assert "names 10%; not resolved: type checks. " in remarks(noisy)
+    assert "type checks 0%" not in remarks(noisy)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"boxed": Script(unavailable="not here")},
+        {"inlined": Script(1, ir=COUNTING_LOOP, back_edges=10_000)},
+    ],
+)
+def test_without_all_of_the_ladder_nothing_is_said(changed):
+    assert "as the ladder adds it up" not in remarks(compared(**changed))

@@ -11,7 +11,7 @@ from vmlab.assembler import assemble
 from vmlab.comparison import Comparison
 from vmlab.isa import Trap
 from vmlab.measure.compare import compare
-from vmlab.outcome import Outcome
+from vmlab.outcome import Deadlock, Outcome, Place, TrapReport, Waiter
 from vmlab.report.json_report import schema
 
 MS = 1_000_000
@@ -56,7 +56,19 @@ def make_trapped():
     )
 
 
-KINDS = [make_timed, make_folded, make_disagreeing, make_trapped]
+def make_trapped_with_tasks():
+    """With all that a report of a trap can have."""
+    waiters = (Waiter(0, Place(0, 1), 7, Place(0, 2)), Waiter(12, Place(0, 0), 1, Place(0, 1)))
+    launches = (Place(0, 1), Place(0, 0))
+    report = TrapReport(Trap.DEADLOCK, (Place(0, 2),), launches, Deadlock(1_000, waiters))
+    trap = Outcome(None, (), report, 4)
+    program = assemble(PROGRAM.source.text.replace("-> 4", "-> trap deadlock"))
+    return compared(
+        program, a=Script(outcome=trap), b=Script(outcome=trap), reference=Script(outcome=trap)
+    )
+
+
+KINDS = [make_timed, make_folded, make_disagreeing, make_trapped, make_trapped_with_tasks]
 
 
 @pytest.fixture(scope="module")

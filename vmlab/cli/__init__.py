@@ -27,6 +27,7 @@ from vmlab.cli.publish import publish
 from vmlab.cli.running import run, test
 from vmlab.cli.sched import sched
 from vmlab.cli.sources import check, fmt, show
+from vmlab.cli.superinstructions import superinstructions
 from vmlab.cli.table import table
 
 
@@ -99,7 +100,7 @@ def command_line() -> None:
 
 for _command in (
     compare, explain, counters, sched, publish, table, plot, docs, run, test, check, fmt, show,
-    list_, doctor,
+    list_, superinstructions, doctor,
 ):  # fmt: skip
     command_line.add_command(_command)
 

@@ -13,6 +13,7 @@ from vmlab.cli.parameters import (
     argument_option,
     bad,
     check_rounds,
+    engines_option,
     format_option,
     limit_options,
     open_inputs,
@@ -34,12 +35,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", metavar="PROGRAM")
-@click.option(
-    "--engines",
-    metavar="NAME,...",
-    help="The engines; the first is what the others are compared with. All but the reference"
-    " unless given.",
-)
+@engines_option
 @argument_option
 @rounds_option
 @quick_option
@@ -64,7 +60,7 @@ if TYPE_CHECKING:
 def compare(
     context: click.Context,
     name: str,
-    engines: str | None,
+    engines: Sequence[str] | None,
     assignments: Sequence[tuple[str, str]],
     rounds: int | None,
     quick: bool,
@@ -92,7 +88,7 @@ def compare(
     from vmlab.measure.compare import compare as measure
     from vmlab.report.text import remarks
 
-    chosen = COMPARED if engines is None else [part.strip() for part in engines.split(",")]
+    chosen = engines or COMPARED
     try:
         checks = [parse_condition(condition, chosen) for condition in conditions]
     except ValueError as error:

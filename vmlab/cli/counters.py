@@ -12,6 +12,7 @@ from vmlab.cli import exits
 from vmlab.cli.compare import explained
 from vmlab.cli.parameters import (
     argument_option,
+    engines_option,
     format_option,
     limit_options,
     open_inputs,
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", metavar="PROGRAM")
-@click.option(
-    "--engines", metavar="NAME,...", help="The engines. All but the reference unless given."
-)
+@engines_option
 @argument_option
 @click.option("--json", "as_json", is_flag=True, help="All counts and reasons, as JSON.")
 @format_option
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 def counters(
     context: click.Context,
     name: str,
-    engines: str | None,
+    engines: Sequence[str] | None,
     assignments: Sequence[tuple[str, str]],
     as_json: bool,
     layout: str | None,
@@ -57,11 +56,10 @@ def counters(
     from vmlab.measure.counting import count
     from vmlab.report import counts_report
 
-    chosen = None if engines is None else [part.strip() for part in engines.split(",")]
     with contextlib.ExitStack() as stack:
         write = open_output(output, stack)
         with Status() as status, explained():
-            counts = count(program, chosen, arguments, limits=limits, progress=status)
+            counts = count(program, engines, arguments, limits=limits, progress=status)
         if as_json:
             write(counts_report.to_json(counts))
         elif layout is not None:

@@ -1,9 +1,10 @@
-"""`explain`: where an interpreter's time goes, as a table or as JSON."""
+"""`explain`: where an interpreter's time goes, as tables or as JSON."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -23,10 +24,11 @@ from vmlab.cli.parameters import (
     rounds_option,
     wants_json,
 )
+from vmlab.cli.plot import TERMINAL, picture_file
 from vmlab.cli.status import Status
 
 if TYPE_CHECKING:
-    from vmlab.attribution import Attribution
+    from vmlab.explanation import Explanation
     from vmlab.outcome import Limits
 
 
@@ -38,6 +40,12 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="All costs and their bounds, as JSON.")
 @format_option
 @report_option
+@click.option(
+    "--plot",
+    metavar="FILE",
+    type=picture_file,
+    help="Draw the time of the instructions to this file: .svg, .png or .pdf.",
+)
 @limit_options
 def explain(
     name: str,
@@ -47,56 +55,59 @@ def explain(
     as_json: bool,
     layout: str | None,
     output: str | None,
+    plot: str | None,
     limits: Limits,
 ) -> None:
-    """Show where an interpreter's time goes, by mechanism.
+    """Show where an interpreter's time goes, by mechanism and by instruction.
 
     Each mechanism is added to straight machine code, and removed from the whole interpreter; both
-    are timed in the same interleaved rounds."""
+    are timed in the same interleaved rounds. Then the program is interrupted at random, to see
+    which of its instructions is running."""
+    if plot == TERMINAL:
+        raise bad("--plot", "the instructions are drawn to a file; the terminal has their table")
+    if plot is not None and plot == output:
+        raise click.UsageError("--output and --plot name the same file")
     check_rounds(rounds, quick)
     as_json = wants_json(as_json, layout, output)
     program, arguments = open_inputs(name, assignments, output)
 
-    from vmlab.attribution import ENGINES, INTERVALS, attribute
-    from vmlab.measure.compare import compare as measure
-    from vmlab.measure.statistics import minimum_rounds
+    from vmlab.measure.explain import explain as measure
     from vmlab.report.explain import remarks
 
-    least = minimum_rounds(INTERVALS)
-    if rounds is not None and rounds < least:
-        raise bad("--rounds", f"{rounds} are too few for {INTERVALS} intervals: give {least}")
-    with contextlib.ExitStack() as report:
-        write = open_output(output, report)
-        with Status() as status, explained():
-            comparison = measure(
-                program,
-                ENGINES,
-                arguments,
-                rounds=rounds,
-                quick=quick,
-                limits=limits,
-                progress=status,
-            )
-        if comparison.rounds is None:
-            from vmlab.cli import traps
+    with contextlib.ExitStack() as picture:
+        draw = open_output(plot, picture, "--plot")
+        with contextlib.ExitStack() as report:
+            write = open_output(output, report)
+            with Status() as status, explained():
+                explanation = measure(
+                    program, arguments, rounds=rounds, quick=quick, limits=limits, progress=status
+                )
+            comparison = explanation.comparison
+            if explanation.attribution is None:
+                from vmlab.cli import traps
 
-            traps.tell(program, comparison.agreement.outcome, limits)
-            raise exits.Stop(comparison.verdict, comparison.exit_code)
-        attribution = attribute(comparison)
-        write(_report(attribution, as_json, layout))
+                traps.tell(program, comparison.agreement.outcome, limits)
+                raise exits.Stop(comparison.verdict, comparison.exit_code)
+            write(_report(explanation, as_json, layout))
+        if plot is not None:
+            if isinstance(explanation.opcodes, str):
+                click.echo(f"Not drawn: {explanation.opcodes}", err=True)
+            else:
+                from vmlab.report import opcodes
+
+                title = f"{Path(program.source.path).name}: {comparison.agreement.run}"
+                draw(opcodes.picture(explanation.opcodes, title, Path(plot).suffix[1:]))
     if output is not None or layout is not None:
-        click.echo(remarks(attribution), err=True)
+        click.echo(remarks(explanation), err=True)
     for warning in comparison.warnings:
         click.echo(f"Warning: {warning}", err=True)
     if output is not None:
         click.echo(f"Written to {output}", err=True)
 
 
-def _report(attribution: Attribution, as_json: bool, layout: str | None) -> str:
+def _report(explanation: Explanation, as_json: bool, layout: str | None) -> str:
     from vmlab.report import explain as text
 
     if as_json:
-        return text.to_json(attribution)
-    if layout is None:
-        return text.report(attribution)
-    return text.table(attribution, layout) + "\n"
+        return text.to_json(explanation)
+    return text.report(explanation) if layout is None else text.tables(explanation, layout)

@@ -47,6 +47,16 @@ def engine(name: str) -> Engine:
         raise click.BadParameter(str(error)) from None
 
 
+def engine_names(text: str) -> tuple[str, ...]:
+    """The type of an option that names several engines, or groups of them."""
+    from vmlab.engines import expand
+
+    names = expand(part.strip() for part in text.split(","))
+    for name in names:
+        engine(name)
+    return names
+
+
 def table_format(name: str) -> str:
     """The type of an option that names a table format."""
     from tabulate import tabulate_formats
@@ -137,6 +147,14 @@ output_option = click.option(
 
 # How a program is timed, and how that is reported
 
+
+engines_option = click.option(
+    "--engines",
+    metavar="NAME,...",
+    type=engine_names,
+    help="Engines, and the groups ladder, techniques and published. The first is what the others"
+    " are compared with.",
+)
 
 rounds_option = click.option(
     "--rounds", type=whole_number(1), metavar="N", help="How often every engine is timed."
@@ -286,8 +304,12 @@ class _LimitOption(click.Option):
 _LIMITS = {
     "fuel": ("N", whole_number(0), "Instructions that a run may execute."),
     "timeout": ("SECONDS", _seconds, "Time that a run may take."),
-    "max_depth": ("N", whole_number(1), "Calls that may be active at once, main included."),
-    "max_heap": ("BYTES", _size, "What arrays may take; K, M and G are units."),
+    "max_depth": (
+        "N",
+        whole_number(1),
+        "Calls that a task may have active, main included.",
+    ),
+    "max_heap": ("BYTES", _size, "What arrays, channels and tasks may take; K, M and G are units."),
     "max_output": ("N", whole_number(0), "Values that a run may print."),
 }
 

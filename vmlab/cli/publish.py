@@ -12,7 +12,14 @@ import click
 
 from vmlab.cli import exits
 from vmlab.cli.compare import explained
-from vmlab.cli.parameters import bad, open_program, open_result, parse_arguments, whole_number
+from vmlab.cli.parameters import (
+    bad,
+    engines_option,
+    open_program,
+    open_result,
+    parse_arguments,
+    whole_number,
+)
 from vmlab.cli.status import Status
 
 if TYPE_CHECKING:
@@ -41,10 +48,16 @@ _ROUNDS = 15
     show_default=True,
     help="How often every engine is timed.",
 )
+@engines_option
 @click.option("--fresh", is_flag=True, help="Measure everything again.")
 @click.pass_context
 def publish(
-    context: click.Context, names: Sequence[str], output: str, rounds: int, fresh: bool
+    context: click.Context,
+    names: Sequence[str],
+    output: str,
+    engines: Sequence[str] | None,
+    rounds: int,
+    fresh: bool,
 ) -> None:
     """Compare the engines on many programs, and make a table of each.
 
@@ -53,12 +66,13 @@ def publish(
     engines, rounds, vmlab and machine are still the same. tables.md then shows all results in the
     folder."""
     from vmlab import corpus
-    from vmlab.engines import COMPARED
+    from vmlab.engines import GROUPS
     from vmlab.measure.compare import compare
     from vmlab.measure.machine import describe_machine
     from vmlab.report.output import OutputFile
     from vmlab.report.published import why_stale, write_tables
 
+    engines = engines or GROUPS["published"]
     programs = _programs(names or corpus.names())
     folder = Path(output)
     try:
@@ -71,7 +85,7 @@ def publish(
     for name, program in programs.items():
         if name not in results:
             to_measure[name] = program
-        elif (reason := why_stale(results[name], program, COMPARED, rounds, machine)) is not None:
+        elif (reason := why_stale(results[name], program, engines, rounds, machine)) is not None:
             click.echo(f"{name}: to be measured again: {reason}", err=True)
             to_measure[name] = program
         else:
@@ -84,7 +98,7 @@ def publish(
         with Status() as status, explained():
             result = compare(
                 program,
-                COMPARED,
+                engines,
                 rounds=rounds,
                 progress=functools.partial(_show, status, f"{name}, {done + 1}/{len(to_measure)}"),
             )

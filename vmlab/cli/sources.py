@@ -101,28 +101,47 @@ def _write(name: str, text: str, changed: bool) -> None:
 @click.command()
 @click.argument("program", metavar="PROGRAM")
 @click.option(
-    "--engine", type=parameters.engine, metavar="NAME", help="Show the code of this engine:"
+    "--engine", type=parameters.engine, metavar="NAME", help="Show this engine's own code:"
 )
 @click.option("--ir", "form", flag_value="ir", help="Show its LLVM IR, optimised.")
 @click.option("--asm", "form", flag_value="asm", help="Show its machine code, as assembly text.")
-def show(program: str, engine: Engine | None, form: str | None) -> None:
+@click.option(
+    "--as",
+    "language",
+    type=click.Choice(["python"]),
+    help="Show the program as the engine cpython runs it.",
+)
+def show(program: str, engine: Engine | None, form: str | None, language: str | None) -> None:
     """Show a program's instructions, or an engine's code.
 
     Every instruction comes with its index, the variant that the verifier chose, and the types on
-    the stack before it, the top last."""
-    if (engine is None) != (form is None):
-        missing = "--engine NAME" if engine is None else "--ir or --asm"
-        given = f"--{form}" if engine is None else f"--engine {engine.name}"
-        raise click.UsageError(f"{given} needs {missing} beside it")
+    the stack before it, the top last. Engines that read another code than these instructions show
+    it, if neither --ir nor --asm is given."""
+    if language is not None and (engine is not None or form is not None):
+        raise click.UsageError(f"--as {language} goes without --engine, --ir and --asm")
+    if engine is None and form is not None:
+        raise click.UsageError(f"--{form} needs --engine NAME beside it")
     loaded = open_program(program)
+    if language is not None:
+        from vmlab.cpython.source import translate
+        from vmlab.cpython.translate import Form
+
+        click.echo(translate(loaded, Form()).text, nl=False)
+        return
     if engine is None:
         from vmlab.disassembler import listing
 
         click.echo(listing(loaded), nl=False)
         return
     executable = build(engine, loaded, counting=False)
-    text = executable.ir() if form == "ir" else executable.machine_code()
+    match form:
+        case "ir":
+            text, lacks = executable.ir(), "makes no LLVM IR"
+        case "asm":
+            text, lacks = executable.machine_code(), "makes no machine code"
+        case _:
+            text = executable.listing()
+            lacks = "reads the program as it is: leave --engine out, or add --ir or --asm"
     if text is None:
-        what = "LLVM IR" if form == "ir" else "machine code"
-        raise exits.Stop(f"{engine.name} makes no {what}", exits.USAGE)
+        raise exits.Stop(f"{engine.name} {lacks}", exits.USAGE)
     click.echo(text.rstrip("\n"))

@@ -284,7 +284,8 @@ def _first_difference(found: Sequence[Number], expected: Sequence[Number]) -> tu
 
 def describe_chain(program: Program, trap: TrapReport) -> str:
     """Where a trap happened: `fib, line 12, called from main, line 30`."""
-    return ", called from ".join(_where(program, place) for place in trap.chain)
+    calls = ", called from ".join(_where(program, place) for place in trap.chain)
+    return ", spawned in ".join([calls, *(_where(program, place) for place in trap.launches)])
 
 
 def _where(program: Program, place: Place) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import vmlab
 from vmlab.comparison import DEFAULT_ROUNDS, QUICK_ROUNDS, Built, Comparison, ProgramText
-from vmlab.engines import COMPARED, EngineUnavailable, Executable, find
+from vmlab.engines import COMPARED, EngineUnavailable, Executable, expand, find
 from vmlab.machinecode import count_indirect_jumps
 from vmlab.measure.agreement import Pair, agree, contrast
 from vmlab.measure.clock import measure_clock
@@ -37,7 +37,8 @@ def compare(
 ) -> Comparison:
     """Run one program on several engines, see that they do the same, and time them.
 
-    engines   names, the first of which is the baseline; all of `engines.COMPARED` by default
+    engines   names of engines or of groups of them (`engines.GROUPS`), the first of which is the
+              baseline; by default `engines.COMPARED`
     args      `main`'s arguments by name; its defaults for the others
     rounds    how often every engine is timed; by default 31, with `quick` 11
     limits    what each run may use; fuel and timeout hold for the runs before the timing
@@ -114,7 +115,7 @@ def compare(
 
 
 def _chosen(engines: Sequence[str] | None) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(COMPARED if engines is None else engines))
+    names = COMPARED if engines is None else expand(engines)
     if not names:
         raise ValueError("there is no engine to compare")
     for name in names:

@@ -10,7 +10,7 @@ from statistics import median
 
 import vmlab
 from vmlab.comparison import ProgramText
-from vmlab.engines import COMPARED, EngineUnavailable, Executable, Sample, find
+from vmlab.engines import COMPARED, EngineUnavailable, Executable, Sample, expand, find
 from vmlab.isa import Trap
 from vmlab.measure import cachegrind
 from vmlab.measure.agreement import Agreement, Pair, agree, contrast
@@ -77,7 +77,7 @@ def count(
 ) -> Counts:
     """Run one program on several engines, see that they do the same, and count what the machine
     does for it. Parameters and exceptions are those of `measure.compare`."""
-    names = tuple(dict.fromkeys(COMPARED if engines is None else engines))
+    names = COMPARED if engines is None else expand(engines)
     chosen = [find(name) for name in names]
     values = bind_arguments(program, dict(args or {}))
     limits = limits or Limits()

@@ -25,7 +25,7 @@ _MARKER = re.compile(r" {0,3}<!--\s*vmlab:(?P<name>\S*)\s*(?P<rest>.*?)\s*-->\s*
 _LIKE_A_MARKER = re.compile(r" {0,3}<!--\s*vmlab:")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _END = "end"
-_RATIO = re.compile(r"([^\W\d]\w*)/([^\W\d]\w*)")
+_RATIO = re.compile(r"([^\W\d][\w+]*)/([^\W\d][\w+]*)")
 
 
 class DocumentError(Exception):
@@ -167,11 +167,23 @@ def _ratios(words: Sequence[str], folder: Path, results: Results) -> str:
     from vmlab.report.ratios import ratio_table, to_baseline
 
     files = [word for word in words if word.endswith(".json")]
-    found = [results(path) for word in files for path in _matching(word, folder)]
-    if not found:
-        raise ValueError("this marker takes result files, such as results/*.json")
+    found = _several(files, folder, results)
     ratios = [_ratio(word, found) for word in words if word not in files]
     return ratio_table(found, ratios or to_baseline(found[0]), "github")
+
+
+def _books(words: Sequence[str], folder: Path, results: Results) -> str:
+    """What the ladder predicts of CPython's time, beside that time."""
+    from vmlab.report.books import books_table
+
+    return books_table(_several(words, folder, results), "github")
+
+
+def _several(words: Sequence[str], folder: Path, results: Results) -> list[Comparison]:
+    found = [results(path) for word in words for path in _matching(word, folder)]
+    if not found:
+        raise ValueError("this marker takes result files, such as results/*.json")
+    return found
 
 
 def _matching(pattern: str, folder: Path) -> list[Path]:
@@ -197,7 +209,13 @@ def _ratio(word: str, results: Sequence[Comparison]) -> tuple[str, str]:
     return form[1], form[2]
 
 
-_MAKERS = {"table": _table, "output": _output, "report": _report, "ratios": _ratios}
+_MAKERS = {
+    "table": _table,
+    "output": _output,
+    "report": _report,
+    "ratios": _ratios,
+    "books": _books,
+}
 
 
 def _read(path: Path) -> Comparison:

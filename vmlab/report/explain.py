@@ -1,4 +1,4 @@
-"""An attribution as text and as JSON."""
+"""An explanation as text and as JSON."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from vmlab.attribution import FULL, INTERVALS, WORK
 from vmlab.measure.statistics import CONFIDENCE
+from vmlab.report import opcodes
 from vmlab.report.numbers import significant
 from vmlab.report.table import MARKUP_OF_ONE_LINE, NONE
 
 if TYPE_CHECKING:
     from vmlab.attribution import Attribution, Cost
+    from vmlab.explanation import Explanation
     from vmlab.measure.statistics import Interval
 
 _HEADERS = (
@@ -111,28 +113,50 @@ def _sum(attribution: Attribution) -> str:
     )
 
 
-def report(attribution: Attribution) -> str:
-    """The table and the notes."""
-    return f"{table(attribution)}\n\n{remarks(attribution)}\n"
+def report(explanation: Explanation) -> str:
+    """The tables and the notes."""
+    if explanation.attribution is None:
+        return f"{explanation.comparison.verdict}\n"
+    return f"{tables(explanation, 'simple')}\n{remarks(explanation)}\n"
 
 
-def remarks(attribution: Attribution) -> str:
-    return "\n".join(f"Note: {note}" for note in notes(attribution))
+def tables(explanation: Explanation, format: str) -> str:
+    """One by mechanism, and if there is one, one by instruction. Something must have been timed."""
+    assert explanation.attribution is not None
+    made = [table(explanation.attribution, format)]
+    if not isinstance(explanation.opcodes, str):
+        made.append(opcodes.table(explanation.opcodes, format))
+    return "".join(f"{each}\n\n" for each in made)[:-1]
 
 
-def to_json(attribution: Attribution) -> str:
-    """The attribution as JSON:
+def remarks(explanation: Explanation) -> str:
+    assert explanation.attribution is not None
+    times = explanation.opcodes
+    by_opcode = (
+        [f"there are no times of instructions: {times}"]
+        if isinstance(times, str)
+        else opcodes.notes(times)
+    )
+    return "\n".join(f"Note: {note}" for note in (*notes(explanation.attribution), *by_opcode))
+
+
+def to_json(explanation: Explanation) -> str:
+    """An explanation as JSON:
 
     work_engine, full_engine  the engines that the parts lie between
-    rounds, confidence        all intervals hold together with this probability
+    rounds, confidence        all intervals of the costs hold together with this probability
     intervals                 how many that are
     mechanisms                for each `mechanism`: `added`, `removed` and `overlap`, `note` or null
     work, rest, full          costs: of the work, of what the added parts leave over, of all
+    opcodes                   the times of the instructions
 
     A cost is an object: `nanoseconds` per VM instruction (the median) with its bounds `low` and
     `high`, `share` of the full engine's time or null, and `resolved`, whether 0 lies outside of the
-    bounds. Where there is none, it is an object with the `reason`. The schema is
-    vmlab/report/explain.schema.json."""
+    bounds. Where there is none, it is an object with the `reason`, and so are `opcodes`. The schema
+    is vmlab/report/explain.schema.json. Raises ValueError if nothing was timed."""
+    attribution, times = explanation.attribution, explanation.opcodes
+    if attribution is None:
+        raise ValueError(explanation.comparison.verdict)
     content = {
         "work_engine": WORK,
         "full_engine": FULL,
@@ -152,6 +176,7 @@ def to_json(attribution: Attribution) -> str:
         "work": _cost(attribution.work),
         "rest": _cost(attribution.rest),
         "full": _cost(attribution.full),
+        "opcodes": {"reason": times} if isinstance(times, str) else opcodes.to_json(times),
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from vmlab.measure.clock import Clock
 from vmlab.measure.counters import Counters
 from vmlab.measure.machine import Fact
 from vmlab.measure.sampling import Rounds
-from vmlab.outcome import Outcome, Place, TrapReport, format_number
+from vmlab.outcome import Deadlock, Outcome, Place, TrapReport, Waiter, format_number
 from vmlab.program import Number
 
 if TYPE_CHECKING:
@@ -145,7 +146,9 @@ def _outcome(outcome: Outcome) -> Object:
         if trap is None
         else {
             "name": trap.trap.value,
-            "chain": [{"function": p.function, "instruction": p.instruction} for p in trap.chain],
+            "chain": [asdict(place) for place in trap.chain],
+            "launches": [asdict(place) for place in trap.launches],
+            "deadlock": None if trap.deadlock is None else asdict(trap.deadlock),
         },
         "instructions": outcome.instructions,
     }
@@ -215,11 +218,30 @@ def _read_outcome(data: Object) -> Outcome:
     return Outcome(
         result=None if data["result"] is None else _number(data["result"]),
         output=tuple(map(_number, data["output"])),
-        trap=None
-        if trap is None
-        else TrapReport(Trap(trap["name"]), tuple(Place(**place) for place in trap["chain"])),
+        trap=None if trap is None else _read_trap(trap),
         instructions=data["instructions"],
     )
+
+
+def _read_trap(data: Object) -> TrapReport:
+    deadlock = data["deadlock"]
+    return TrapReport(
+        Trap(data["name"]),
+        _read_places(data["chain"]),
+        _read_places(data["launches"]),
+        None
+        if deadlock is None
+        else Deadlock(deadlock["count"], tuple(map(_read_waiter, deadlock["waiters"]))),
+    )
+
+
+def _read_places(data: list[Object]) -> tuple[Place, ...]:
+    return tuple(Place(**place) for place in data)
+
+
+def _read_waiter(data: Object) -> Waiter:
+    places = {name: Place(**data[name]) for name in ("place", "origin")}
+    return Waiter(**{**data, **places})
 
 
 def _read_rounds(data: Object) -> Rounds:

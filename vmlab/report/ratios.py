@@ -30,12 +30,13 @@ def ratio_table(comparisons: Sequence[Comparison], ratios: Sequence[Ratio], form
 
     medians = [[_median(c, ratio) for ratio in ratios] for c in comparisons]
     rows = [
-        [_name(c), *(NONE if m is None else significant(m) for m in row)]
+        [program_name(c), *(NONE if m is None else significant(m) for m in row)]
         for c, row in zip(comparisons, medians, strict=True)
     ]
     if len(comparisons) > 1:
         columns = zip(*medians, strict=True)
-        rows.append(["geometric mean", *map(_mean, columns)])
+        known = ([ratio for ratio in column if ratio is not None] for column in columns)
+        rows.append(["geometric mean", *(mean(ratios, len(comparisons)) for ratios in known)])
     return tabulate.tabulate(
         rows,
         ["ratio of times", *(f"{left} / {right}" for left, right in ratios)],
@@ -53,13 +54,13 @@ def _median(comparison: Comparison, ratio: Ratio) -> float | None:
         return None
 
 
-def _mean(column: Sequence[float | None]) -> str:
-    known = [median for median in column if median is not None]
-    if not known:
+def mean(ratios: Sequence[float], programs: int) -> str:
+    """The geometric mean, which says over how many it is where that is not all programs."""
+    if not ratios:
         return NONE
-    mean = significant(geometric_mean(known))
-    return mean if len(known) == len(column) else f"{mean} (of {len(known)})"
+    text = significant(geometric_mean(ratios))
+    return text if len(ratios) == programs else f"{text} (of {len(ratios)})"
 
 
-def _name(comparison: Comparison) -> str:
+def program_name(comparison: Comparison) -> str:
     return Path(comparison.program.path).stem

@@ -5,6 +5,9 @@ from __future__ import annotations
 from textwrap import indent
 from typing import TYPE_CHECKING
 
+from vmlab.attribution import FULL, along_ladder
+from vmlab.report.numbers import listing
+
 if TYPE_CHECKING:
     from vmlab.comparison import Comparison
 
@@ -16,6 +19,21 @@ def report(comparison: Comparison) -> str:
 
 
 def remarks(comparison: Comparison) -> str:
-    """The verdict, and what one must know to read the table."""
+    """The verdict, where the time goes, and what one must know to read the table."""
     notes = (indent(note, "      ").strip() for note in comparison.notes)
-    return "\n".join([comparison.verdict, *(f"Note: {note}" for note in notes)])
+    where = filter(None, [_where(comparison)])
+    return "\n".join([comparison.verdict, *where, *(f"Note: {note}" for note in notes)])
+
+
+def _where(comparison: Comparison) -> str | None:
+    """The time of the ladder's last engine in parts, where the ladder was timed."""
+    costs = along_ladder(comparison)
+    if costs is None:
+        return None
+    parts = [f"{name} {cost.share:.0%}" for name, cost in costs.items() if cost.resolved]
+    unresolved = [name for name, cost in costs.items() if not cost.resolved]
+    return (
+        f"The time of {FULL}, as the ladder adds it up: {listing(parts)}"
+        + (f"; not resolved: {listing(unresolved)}" if unresolved else "")
+        + ". vmlab explain measures each part on its own."
+    )

@@ -1,0 +1,134 @@
+"""The interpreters with superinstructions: one dispatch for a whole sequence, and what one of its
+instructions pushes for the next stays out of memory.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from vmlab.disassembler import instruction_texts
+from vmlab.isa import Flow
+from vmlab.kernels.encoding import HALT, PLAIN, Encoded, Handler, InstructionSet, encode
+from vmlab.kernels.interpreter import HandlerEmitter, InterpreterExecutable
+from vmlab.kernels.superinstructions import Joint, basic_blocks, chosen, join
+from vmlab.kernels.values import RAW
+from vmlab.outcome import Place
+from vmlab.program import Program
+
+
+@dataclass(frozen=True)
+class SuperHandler:
+    """What interprets the instructions of these handlers, one after the other."""
+
+    name: str
+    parts: tuple[Handler, ...]
+
+
+@dataclass(frozen=True)
+class SuperInstructionSet(InstructionSet):
+    """The instructions as they are, and the superinstructions behind them."""
+
+    @cached_property
+    def joints(self) -> list[Joint]:
+        return chosen()
+
+    def _handlers(self):
+        plain = PLAIN.handlers
+        yield from plain.values()
+        for joint in self.joints:
+            *front, last = joint.first + joint.second
+            # Of a jump and a return there is a handler for each circumstance.
+            for kind in (last, f"{last}.backward", f"{last}.value"):
+                if kind in plain:
+                    parts = tuple(plain[name] for name in (*front, kind))
+                    yield SuperHandler("+".join(part.name for part in parts), parts)
+
+    def blocks(self, program: Program) -> Iterator[tuple[Place, list[list[Handler]]]]:
+        """Where each basic block begins, and its instructions, those together that are joined."""
+        for f, function in enumerate(program.functions):
+            variants = program.stack_maps[f].variants
+            for block in basic_blocks(function):
+                handlers = iter([PLAIN.handler(program, f, at) for at in block])
+                parts = join([variants[at].name for at in block], self.joints)
+                yield Place(f, block.start), [[next(handlers) for _ in part] for part in parts]
+
+
+SUPER = SuperInstructionSet(RAW, late=False)
+
+
+def encode_super(program: Program) -> Encoded:
+    """The code as it is, but the first opcode of a sequence stands for the whole: its handler finds
+    the operands where they are."""
+    encoded = encode(program, SUPER)
+    words = {place: word for word, place in reversed(list(enumerate(encoded.places)))}
+    for start, parts in SUPER.blocks(program):
+        at = start.instruction
+        for part in parts:
+            name = "+".join(handler.name for handler in part)
+            encoded.words[words[Place(start.function, at)]] = SUPER.codes[name]
+            at += len(part)
+    return encoded
+
+
+class SuperExecutable(InterpreterExecutable):
+    """`engine` names the composition; `dispatch` is its way of dispatch."""
+
+    def __init__(self, engine, dispatch, program, counting):
+        encoded = encode_super(program)
+        self._load(engine, dispatch, SUPER, SuperEmitter, encoded, program, counting)
+
+    def listing(self):
+        return listing(self.program)
+
+
+class SuperEmitter(HandlerEmitter):
+    """Emits a superinstruction: its parts one after the other. What one pushes and another pops
+    stays in LLVM values; what is left over goes to the stack in the end."""
+
+    def emit(self, counting):
+        if self.handler.name == HALT:
+            super().emit(counting)
+            return
+        self.pushed = []
+        registers, whole = self.registers, self.handler
+        parts = whole.parts if isinstance(whole, SuperHandler) else (whole,)
+        word = 0
+        for part in parts:
+            self.handler = part
+            self.registers = registers._replace(pc=self.word(registers.pc, word))
+            self._raise = None  # a trap is at its own part
+            if part.opcode.flow is Flow.CALL:
+                self._flush()
+                self.registers = self.registers._replace(sp=self._operand(self.height))
+            after = self.emit_instruction(counting)
+            word += part.words
+        self._flush()
+        if part.opcode.flow in (Flow.NEXT, Flow.JUMP, Flow.BRANCH):
+            after = after._replace(sp=self._operand(self.height))
+        self.dispatch.next(self.b, after, self.context, self.heap)
+
+    def pop(self):
+        return self.pushed.pop() if self.pushed else super().pop()
+
+    def push(self, kept):
+        self.pushed.append(kept)
+
+    def _flush(self):
+        for kept in self.pushed:
+            super().push(kept)
+        self.pushed = []
+
+
+def listing(program: Program) -> str:
+    """Every instruction, a superinstruction's on one line, with the index of the first."""
+    lines, function = [], None
+    for start, parts in SUPER.blocks(program):
+        if start.function != function:
+            function = start.function
+            texts = instruction_texts(program, function)
+            lines += [*(["end", ""] if lines else []), f"func {program.functions[function].name}"]
+        at = start.instruction
+        for part in parts:
+            lines.append(f"{at:6}  {' + '.join(texts[at : at + len(part)])}")
+            at += len(part)
+    return "\n".join([*lines, "end", ""])

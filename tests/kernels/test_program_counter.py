@@ -1,0 +1,86 @@
+"""Where machine code lies, and where in it a thread is when it gets a signal."""
+
+from __future__ import annotations
+
+import platform
+import signal
+import sys
+import threading
+from itertools import pairwise
+
+import pytest
+
+from vmlab import corpus
+from vmlab.engines import find
+from vmlab.isa import VARIANTS
+from vmlab.kernels.program_counter import NoProgramCounter, ProgramCounter
+from vmlab.outcome import Limits
+
+here = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64", reason="needs Linux on x86-64"
+)
+
+
+@here
+def test_functions_lie_side_by_side_and_move_with_the_code():
+    executable = find("threaded").build(corpus.load("fib"), counting=False)
+    functions = executable.functions()
+    assert functions["enter"].start == executable.address
+    assert {f"op.{name}" for name in ("call", "add.int", "jz", "jz.backward")} <= functions.keys()
+    assert len(functions) > len(VARIANTS) - 10  # but for those of tasks, each has one
+    places = sorted(functions.values(), key=lambda place: place.start)
+    assert all(a.stop <= b.start for a, b in pairwise(places))
+    executable.relocate()
+    moved = executable.functions()
+    (distance,) = {moved[name].start - place.start for name, place in functions.items()}
+    assert distance == executable.address - functions["enter"].start
+
+
+def test_an_engine_without_machine_code_has_no_functions():
+    assert find("reference").build(corpus.load("fib"), counting=False).functions() == {}
+
+
+@here
+def test_signals_are_noted_only_while_somebody_listens():
+    counter, met = ProgramCounter(), []
+    before = signal.signal(counter.SIGNAL, lambda *_: met.append(1))
+    try:
+        with counter.listening():
+            for _ in range(3):
+                signal.pthread_kill(threading.get_ident(), counter.SIGNAL)
+        assert len(counter.take()) == 3
+        assert counter.take() == []
+        assert met == []
+        signal.raise_signal(counter.SIGNAL)
+        assert met == [1]
+    finally:
+        signal.signal(counter.SIGNAL, before)
+
+
+@here
+def test_more_signals_than_can_be_kept_are_dropped(monkeypatch):
+    monkeypatch.setattr("vmlab.kernels.program_counter._CAPACITY", 2)
+    counter = ProgramCounter()
+    with counter.listening():
+        for _ in range(5):
+            signal.pthread_kill(threading.get_ident(), counter.SIGNAL)
+    assert len(counter.take()) == 2
+
+
+@here
+def test_a_thread_in_machine_code_is_found_there():
+    executable = find("threaded").build(corpus.load("fib"), counting=False)
+    counter, thread = ProgramCounter(), threading.get_ident()
+    with counter.listening():
+        timer = threading.Timer(0.02, signal.pthread_kill, (thread, counter.SIGNAL))
+        timer.start()
+        executable.call((30,), Limits())
+        timer.join()
+    (address,) = counter.take()
+    assert any(address in place for place in executable.functions().values())
+
+
+def test_other_machines_are_told(monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    with pytest.raises(NoProgramCounter, match="on Linux on x86-64 only"):
+        ProgramCounter()

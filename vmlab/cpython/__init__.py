@@ -1,0 +1,1 @@
+"""The engine `cpython`: a program as Python source, run by the CPython that runs vmlab."""

@@ -1,0 +1,47 @@
+"""`explain`: time what an attribution needs, then watch the instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vmlab.attribution import ENGINES, INTERVALS, attribute
+from vmlab.explanation import Explanation
+from vmlab.measure.compare import compare
+from vmlab.measure.opcodes import measure_opcodes
+from vmlab.measure.sampling import Progress
+from vmlab.measure.statistics import minimum_rounds
+from vmlab.outcome import Limits, bind_arguments
+from vmlab.program import Number, Program
+from vmlab.supervise import Supervisor
+
+
+def explain(
+    program: Program,
+    args: Mapping[str, Number] | None = None,
+    *,
+    rounds: int | None = None,
+    quick: bool = False,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+    seed: int | None = None,
+) -> Explanation:
+    """Find out where a program's time goes. Parameters and exceptions are those of
+    `measure.compare`, but for the engines: an attribution says which."""
+    least = minimum_rounds(INTERVALS)
+    if rounds is not None and rounds < least:
+        raise ValueError(f"{rounds} rounds are too few for {INTERVALS} intervals: give {least}")
+    comparison = compare(
+        program, ENGINES, args, rounds=rounds, quick=quick, limits=limits, progress=progress,
+        seed=seed,
+    )  # fmt: skip
+    if comparison.rounds is None:
+        return Explanation(comparison, None, comparison.verdict)
+    with Supervisor() as supervisor:
+        opcodes = measure_opcodes(
+            supervisor,
+            program,
+            bind_arguments(program, dict(args or {})),
+            limits or Limits(),
+            progress or (lambda *_: None),
+        )
+    return Explanation(comparison, attribute(comparison), opcodes)
