@@ -1,8 +1,8 @@
 """Tasks that do little but use the scheduler: what it is measured with.
 
 They time themselves: a sample is what a batch of `BATCH` operations took, in ticks of the time
-stamp counter, and goes to a table of words in the memory of whoever asks: the first word is the
-number of samples, the samples follow. So neither the start of a thread nor Python is in a sample."""
+stamp counter. It goes to a table of words in the memory of whoever asks, of which the first is the
+number of samples. So neither the start of a thread nor Python is in a sample."""
 
 from vmlab.kernels.scheduler.channels import receive, send
 from vmlab.kernels.scheduler.futex import rouse, sleep

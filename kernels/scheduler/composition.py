@@ -35,6 +35,8 @@ class Kernel:
         table = (ctypes.c_void_p * len(names)).from_address(self._unit.address)
         address = dict(zip((f.__name__ for f in names), table, strict=True))
         self.call = {f.__name__: _callable(f, address[f.__name__]) for f in functions}
+        for function in self.call.values():
+            function.unit = self._unit  # the code must live as long
         self.entry = {f.__name__: address[f.__name__] for f in entries}
 
     @property

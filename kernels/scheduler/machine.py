@@ -99,20 +99,24 @@ class Machine:
         for worker in self.workers:
             self.put(Worker, worker, "wake", 0)
             self.put(Worker, worker, "searching", 0)
-        work = self.kernel.call["work"]
-        threads = [threading.Thread(target=work, args=(worker,)) for worker in self.workers]
-        for thread in threads:
-            thread.start()
+        # A thread refers to the machine, so the memory lives as long as any of them.
+        threads = [threading.Thread(target=self._work, args=(worker,)) for worker in self.workers]
         try:
+            for thread in threads:
+                thread.start()
             for thread in threads:
                 thread.join()
         except BaseException:
             self.halt()
             for thread in threads:
-                thread.join()
+                if thread.ident is not None:  # it has been started
+                    thread.join()
             raise
         if self.get(Scheduler, self.scheduler, "exhausted"):
             raise OutOfMemory(f"{self.memory_used:,} bytes are in use")
+
+    def _work(self, worker: int) -> None:
+        self.kernel.call["work"](worker)
 
     def halt(self) -> None:
         """Have the workers leave as soon as their tasks suspend. From any thread."""

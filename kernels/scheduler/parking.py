@@ -30,7 +30,7 @@ from vmlab.kernels.scheduler.language import (
     trailing_zeros,
 )
 from vmlab.kernels.scheduler.layout import Scheduler, Task, Worker
-from vmlab.kernels.scheduler.runqueue import has_work, steal, take_global, take_next
+from vmlab.kernels.scheduler.runqueue import has_work, steal, steal_next, take_global
 from vmlab.kernels.scheduler.structures import Word
 
 SEARCHER = 1 << 32
@@ -85,8 +85,7 @@ def search(worker: Worker) -> Task:
             if victim != worker:
                 task = steal(worker, victim)
                 if task is None and tries == ROUNDS - 1:
-                    # The last resort: its owner is about to run it, where it has what it needs.
-                    task = take_next(victim)
+                    task = steal_next(victim)
                 if task is not None:
                     stop_searching(worker)
                     return task

@@ -13,7 +13,7 @@ from head up to tail.
 - The owner acquires the head: it writes a slot again only after whoever took it has read it.
 """
 
-from vmlab.kernels.scheduler.language import acquire, outlined, relaxed, release
+from vmlab.kernels.scheduler.language import acquire, outlined, pause, relaxed, release
 from vmlab.kernels.scheduler.layout import RING_SLOTS, Task, Worker
 from vmlab.kernels.scheduler.lists import append, take_first
 from vmlab.kernels.scheduler.locks import lock, unlock
@@ -22,6 +22,10 @@ from vmlab.kernels.scheduler.structures import Word
 # Runs out of the next slot in a row; then the ring has its turn, else two tasks that wake each
 # other would keep all others waiting. As in tokio.
 NEXT_STREAK = 3
+
+# How long a task must have been in another worker's next slot to be stolen, in pauses: some
+# microseconds.
+LINGER = 100
 
 
 def put(worker: Worker, task: Task):
@@ -120,6 +124,20 @@ def steal(thief: Worker, victim: Worker) -> Task:
     task = thief.ring[(tail + number - 1) % RING_SLOTS].load(relaxed)
     if number > 1:
         thief.tail.store(tail + number - 1, release)
+    return task
+
+
+def steal_next(victim: Worker) -> Task:
+    """What is in another worker's next slot, if it stays there for a while: else the owner is just
+    about to run it, and two tasks that wake each other would be torn apart. As in Go. None if there
+    is nothing."""
+    task = victim.next.load(acquire)
+    if task is None:
+        return None
+    for _ in range(LINGER):
+        pause()
+    if not victim.next.compare_exchange(task, None):
+        return None
     return task
 
 

@@ -169,7 +169,9 @@ ENTRIES = (tree, produce, consume, closer, square, parent)
 
 @functools.cache
 def kernel(parallel: bool) -> Kernel:
-    return Kernel(f"scheduler-stress-{'several' if parallel else 'one'}", parallel, FUNCTIONS, ENTRIES)
+    return Kernel(
+        f"scheduler-stress-{'several' if parallel else 'one'}", parallel, FUNCTIONS, ENTRIES
+    )
 
 
 class Words:

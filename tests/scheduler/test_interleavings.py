@@ -41,6 +41,7 @@ class World:
         constants = {
             "RING_SLOTS": len(self.workers[0].ring),
             "SPINS": 0,
+            "LINGER": 0,
             "ROUNDS": 1,
             "next_random": next_in_turn,
             "numbered": numbered(self),
@@ -117,7 +118,7 @@ def ring(planted={}, puts=3, thieves=1, slots=2):  # noqa: B006
 def next_slot(planted={}):  # noqa: B006
     world = World(2, 2)
     steps = world.steps(planted)
-    put_next, take, take_next = map(steps, (runqueue.put_next, runqueue.take, runqueue.take_next))
+    put_next, take, steal_next = map(steps, (runqueue.put_next, runqueue.take, runqueue.steal_next))
 
     def owner(worker):
         for task in world.tasks:
@@ -129,7 +130,7 @@ def next_slot(planted={}):  # noqa: B006
                 return
 
     def thief(victim):
-        task = yield from take_next(victim)
+        task = yield from steal_next(victim)
         world.note(1, task)
 
     threads = [partial(owner, world.workers[0]), partial(thief, world.workers[0])]

@@ -99,8 +99,8 @@ def command_line() -> None:
 
 
 for _command in (
-    compare, explain, counters, sched, publish, table, plot, docs, run, test, check, fmt, show, list_,
-    superinstructions, doctor,
+    compare, explain, counters, sched, publish, table, plot, docs, run, test, check, fmt, show,
+    list_, superinstructions, doctor,
 ):  # fmt: skip
     command_line.add_command(_command)
 

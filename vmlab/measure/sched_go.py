@@ -25,13 +25,16 @@ class Go(System):
         self.workers = workers
         self.name = f"Go, GOMAXPROCS={workers}"
 
+    def version(self) -> str:
+        return built()[1]
+
     def measure(self, operation: Operation, samples: int) -> Sequence[float] | None:
         if operation is Operation.WAKE or (operation is Operation.PARKED and self.workers > 1):
             return None
         if operation is Operation.PARKED:
             samples = _PARKED
         program, _ = built()
-        command = [program, operation.name.lower(), *map(str, (samples, BATCH, CAPACITY))]
+        command = [str(program), operation.name.lower(), *map(str, (samples, BATCH, CAPACITY))]
         run = subprocess.run(
             command,
             env={**os.environ, "GOMAXPROCS": str(self.workers)},
@@ -57,7 +60,7 @@ def built() -> tuple[Path, str]:
 
     go = _compiler()
     source = resources.files("vmlab.measure").joinpath("sched.go").read_text("utf-8")
-    root = cache_directory()
+    root = cache_directory().parent  # it does not change with the kernels
     root.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "GOCACHE": str(root / "go"), "GO111MODULE": "off"}
 

@@ -13,7 +13,15 @@ from vmlab.kernels.scheduler.composition import Kernel
 from vmlab.kernels.scheduler.machine import FUNCTIONS, Machine
 from vmlab.measure.scheduling import Clock, Operation, System
 
-_FUNCTIONS = (*FUNCTIONS, bench.clock, bench.now, bench.hand_off, bench.answer, bench.stages, bench.park_many)
+_FUNCTIONS = (
+    *FUNCTIONS,
+    bench.clock,
+    bench.now,
+    bench.hand_off,
+    bench.answer,
+    bench.stages,
+    bench.park_many,
+)
 _ENTRIES = (
     bench.nothing,
     bench.launcher,
@@ -30,7 +38,9 @@ _ENTRIES = (
 )
 
 _MEMORY = 64 << 20
-_PARKED_TASK = 512  # more than any takes: what is reserved for each
+
+# As many tasks wait at once, and more than any of them takes, which is reserved for each.
+_PARKED_TASKS, _PARKED_ROOM = 1_000_000, 512
 
 
 @functools.cache
@@ -65,8 +75,8 @@ class NativeScheduler(System):
     """The kernel with so many workers; `parallel`: in the composition for several."""
 
     def __init__(self, workers: int, parallel: bool, clock: Clock):
-        several = f"several, {workers} running" if parallel else "one"
-        self.name = f"vmlab, {several}"
+        count = f"{workers} worker{'s' if workers > 1 else ''}"
+        self.name = f"vmlab, M:N, {count}" if parallel else "vmlab, single-worker"
         self.workers, self.kernel, self.clock = workers, kernel(parallel), clock
 
     def measure(self, operation: Operation, samples: int) -> Sequence[float] | None:
@@ -74,7 +84,7 @@ class NativeScheduler(System):
             case Operation.WAKE:
                 return self._wake(samples) if self.kernel.parallel and self.workers > 1 else None
             case Operation.PARKED:
-                return [self.bytes_parked(100_000)]
+                return [self.bytes_parked(_PARKED_TASKS)]
         machine, table = Machine(self.kernel, self.workers, _MEMORY), _Table(samples)
         other = _Table(samples)
         parts = self._launch(operation, machine, table.address, other.address)
@@ -121,14 +131,14 @@ class NativeScheduler(System):
     def bytes_parked(self, tasks: int) -> float:
         """What a task takes that waits for a value, all told: descriptor, frame, and what is lost
         around them."""
-        machine = Machine(self.kernel, self.workers, tasks * _PARKED_TASK)
+        machine = Machine(self.kernel, self.workers, tasks * _PARKED_ROOM)
         entry = self.kernel.entry["parked"]
         channel = machine.channel(0)
         before = machine.memory_used
         launched = self.kernel.call["park_many"](machine.workers[0], entry, channel, tasks)
         machine.run()
         assert launched == machine.waiting == tasks
-        return (machine.memory_used - before) / tasks
+        return float(machine.memory_used - before) / tasks
 
     def stages(self, samples: int) -> dict[str, list[float]]:
         """What a launch takes up to the end of each of its stages, in nanoseconds."""

@@ -6,7 +6,6 @@ what a Python program pays. An operation that a system does not have is None."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import platform
 import queue
@@ -16,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 
 from vmlab.measure.scheduling import BATCH, CAPACITY, Operation, System, Unavailable
+
 
 class _Samples:
     """Times batches in Python."""
@@ -33,6 +33,9 @@ class _Samples:
 
 class Greenlet(System):
     name = "greenlet"
+
+    def version(self) -> str:
+        return metadata.version("greenlet")
 
     def measure(self, operation: Operation, samples: int) -> Sequence[float] | None:
         try:
@@ -69,6 +72,9 @@ def _nothing() -> None:
 class Threads(System):
     name = "Python threads"
     share = 0.05
+
+    def version(self) -> str:
+        return f"Python {platform.python_version()}"
 
     def measure(self, operation: Operation, samples: int) -> Sequence[float] | None:
         timed = _Samples(samples)
@@ -132,6 +138,9 @@ class Threads(System):
 class Asyncio(System):
     name = "asyncio"
     share = 0.2
+
+    def version(self) -> str:
+        return f"Python {platform.python_version()}"
 
     def measure(self, operation: Operation, samples: int) -> Sequence[float] | None:
         timed = _Samples(samples)
@@ -218,6 +227,9 @@ class Lua(System):
 
     name = "Lua coroutines"
 
+    def version(self) -> str:
+        return f"lupa {metadata.version('lupa')}"
+
     def measure(self, operation: Operation, samples: int) -> Sequence[float] | None:
         if operation not in (Operation.LAUNCH, Operation.YIELD):
             return None
@@ -231,15 +243,6 @@ class Lua(System):
         for _ in timed:
             body()
         return timed.taken
-
-
-def versions() -> dict[str, str]:
-    """Of what is installed, by name."""
-    found = {"Python": platform.python_version()}
-    for package in ("greenlet", "lupa"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
 
 
 SYSTEMS = (Greenlet, Lua, Asyncio, Threads)

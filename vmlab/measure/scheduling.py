@@ -12,7 +12,7 @@ import random
 import statistics
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import vmlab
@@ -59,6 +59,10 @@ class System(ABC):
     workers = 1
     share = 1.0
 
+    def version(self) -> str | None:
+        """Of what is measured; None for what is vmlab's own. Only after a measurement."""
+        return None
+
     @abstractmethod
     def measure(self, operation: Operation, samples: int) -> Sequence[float] | None:
         """So many samples; None if there is no such operation. Raises Unavailable."""
@@ -70,7 +74,8 @@ class Clock:
 
     nanoseconds_a_tick  against `time.perf_counter_ns`
     cost_ticks          what two readings are apart: the median, which is subtracted
-    resolution_ticks    the smallest step between two readings that differ
+    resolution_ticks    the smallest step seen between two readings that differ: on many CPUs the
+                        counter goes on by several ticks at a time
     """
 
     nanoseconds_a_tick: float
@@ -127,12 +132,11 @@ class Scheduling:
 
     vmlab: str
     created: str
-    machine: tuple[Fact, ...]
+    machine: Mapping[str, Fact]
     seed: int
     rounds: int
     clock: Clock
     systems: list[System]
-    versions: dict[str, str]
     cells: dict[tuple[Operation, str], Cell]
     stages: dict[str, dict[str, list[list[float]]]]
     speedups: list[float]
@@ -143,14 +147,27 @@ class Scheduling:
         if not self._compared(operation, system):
             return None
         go, own = self._go(operation, system), self.cells[operation, system.name]
-        ratios = [
-            statistics.median(theirs) / statistics.median(ours)
+        medians = [
+            (statistics.median(theirs), statistics.median(ours))
             for theirs, ours in zip(go.rounds, own.rounds, strict=False)
         ]
+        if any(ours <= 0 for _, ours in medians):
+            return None  # the clock cannot see it
+        ratios = [theirs / ours for theirs, ours in medians]
         if len(ratios) == 1:  # bytes, which are counted
             return Interval(ratios[0], ratios[0], ratios[0], 1.0)
         ratios_in_all = sum(self._compared(o, s) for o in Operation for s in self.systems)
         return median_interval(ratios, corrected(ratios_in_all))
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of the systems that were measured, by name."""
+        return {
+            system.name: version
+            for system in self.systems
+            if any(self.cells[operation, system.name].rounds for operation in Operation)
+            and (version := system.version()) is not None
+        }
 
     def _go(self, operation: Operation, system: System) -> Cell:
         return self.cells[operation, f"Go, GOMAXPROCS={system.workers}"]
@@ -169,31 +186,30 @@ def calibrate() -> Clock:
     while time.perf_counter_ns() - start < _CLOCK_SECONDS * 1e9:
         pass
     end, last = time.perf_counter_ns(), now_ticks()
-    steps = {abs(a - b) for a in set(costs) for b in set(costs)} - {0}
+    steps = [step for step in costs if step > 0]
     return Clock((end - start) / (last - first), statistics.median(costs), min(steps, default=1))
 
 
 def measure(
     *,
     quick: bool = False,
-    rounds: int | None = None,
     seed: int | None = None,
     progress: Progress = lambda *_: None,
 ) -> Scheduling:
-    """Measure every system, in rounds of random order. Systems that are not there keep their cells,
-    with the reason."""
-    from vmlab.measure import sched_go, sched_native, sched_python
+    """Measure every system, in rounds of random order; with `quick`, fewer rounds. Systems that are
+    not there keep their cells, with the reason."""
+    from vmlab.measure.sched_native import NativeScheduler
 
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    rounds = rounds or (QUICK_ROUNDS if quick else DEFAULT_ROUNDS)
+    rounds = QUICK_ROUNDS if quick else DEFAULT_ROUNDS
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     progress("compiling", 0, 1, None)
     clock = calibrate()
-    one = sched_native.NativeScheduler(1, False, clock)
-    alone = sched_native.NativeScheduler(1, True, clock)
-    two = sched_native.NativeScheduler(2, True, clock)
-    systems: list[System] = [one, alone, two, sched_go.Go(1), sched_go.Go(2)]
-    systems += [system() for system in sched_python.SYSTEMS]
+    single, alone, two = (
+        NativeScheduler(workers, parallel, clock)
+        for workers, parallel in ((1, False), (1, True), (2, True))
+    )
+    systems = [single, alone, two, *others()]
     result = Scheduling(
         vmlab=vmlab.__version__,
         created=created,
@@ -202,9 +218,8 @@ def measure(
         rounds=rounds,
         clock=clock,
         systems=systems,
-        versions={},
         cells={(o, s.name): Cell() for o in Operation for s in systems},
-        stages={one.name: {}, alone.name: {}},
+        stages={single.name: {}, alone.name: {}},
         speedups=[],
     )
     by_name = {system.name: system for system in systems}
@@ -215,17 +230,22 @@ def measure(
         for name in order:
             for operation in Operation:
                 _measure(by_name[name], operation, result.cells[operation, name])
-        for native in (one, alone):
+        for native in (single, alone):
             for stage, samples in native.stages(_SAMPLES).items():
                 result.stages[native.name].setdefault(stage, []).append(samples)
         result.speedups.append(
             alone.seconds_of_work(_WORK_TASKS, _WORK_ROUNDS)
             / two.seconds_of_work(_WORK_TASKS, _WORK_ROUNDS)
         )
-    result.versions.update(sched_python.versions())
-    if not result.cells[Operation.LAUNCH, systems[3].name].reason:
-        result.versions["Go"] = sched_go.built()[1]
     return result
+
+
+def others() -> list[System]:
+    """What the kernel is compared with."""
+    from vmlab.measure.sched_go import Go
+    from vmlab.measure.sched_python import SYSTEMS
+
+    return [Go(1), Go(2), *(system() for system in SYSTEMS)]
 
 
 def _measure(system: System, operation: Operation, cell: Cell) -> None:

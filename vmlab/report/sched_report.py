@@ -25,11 +25,12 @@ _HEADERS = ("operation", "system", "P50", "P99", "σ", "MAD", "Go's by this")
 
 # What each side promises; a ratio of times compares no more than what both do.
 GUARANTEES = (
-    "vmlab's kernel: limited memory with a clear end, tasks in the order of their launch (one"
-    " worker) or with a turn for everybody (several), no lost wake-ups, tasks that wait for ever"
-    " are found; no preemption, no growing stacks, no garbage collector, no timers or I/O; the"
-    " measured tasks are compiled coroutines without the checks of VM programs",
-    "Go: preemption, stacks that grow, garbage collection, timers, I/O, and panics that unwind",
+    "vmlab's kernel promises: an end when its memory is used up; tasks in the order of their launch"
+    " (single-worker) or a turn for every task (M:N); values in the order in which they were sent;"
+    " no lost wake-up; tasks that wait for ever are found. It has no preemption, no growing stacks,"
+    " no garbage collector, no timers and no I/O. The measured tasks are compiled coroutines"
+    " without the checks of VM programs (fuel, depth, traps)",
+    "Go promises no order of goroutines, and has all of those",
     "Python's systems: the interpreter runs the tasks, and its time is in every sample; a round"
     " trip of asyncio and of threads goes through two queues, since neither has a channel that"
     " hands over",
@@ -97,13 +98,13 @@ def notes(result: Scheduling) -> Iterator[str]:
         f" {clock.resolution_ticks * clock.nanoseconds_a_tick:.2f} ns; reading it takes"
         f" {clock.cost_ticks * clock.nanoseconds_a_tick:.1f} ns, which is subtracted"
     )
-    for system, stages in result.stages.items():
+    for name, stages in result.stages.items():
         before, parts = 0.0, []
         for stage, rounds in stages.items():
             until = statistics.median(map(statistics.median, rounds))
             parts.append(f"{stage} {significant(max(0.0, until - before))}")
             before = until
-        yield f"a launch alone on {system}, by stage: {', '.join(parts)} ns"
+        yield f"a launch alone on {name}, by stage: {', '.join(parts)} ns"
     low, high = min(result.speedups), max(result.speedups)
     yield (
         f"parallel work: two workers do {statistics.median(result.speedups):.2f} times what one"

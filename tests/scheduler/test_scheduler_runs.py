@@ -1,0 +1,228 @@
+"""The scheduler as a whole: order, ends, memory."""
+
+import ctypes
+import functools
+import itertools
+import signal
+import threading
+import time
+
+import pytest
+
+from vmlab.kernels.scheduler import bench
+from vmlab.kernels.scheduler.channels import receive, send
+from vmlab.kernels.scheduler.composition import Kernel
+from vmlab.kernels.scheduler.language import put_at, suspend, word_at
+from vmlab.kernels.scheduler.layout import Channel, Task, Worker
+from vmlab.kernels.scheduler.machine import FUNCTIONS, Machine, OutOfMemory
+from vmlab.kernels.scheduler.structures import WORD_BYTES
+from vmlab.kernels.scheduler.tasks import yield_
+
+COMPOSITIONS = pytest.mark.parametrize("parallel", [False, True], ids=["one", "several"])
+
+
+def noting(worker: Worker, task: Task):
+    """(log, number, yields): appends its number to the log, and again after each yield. The first
+    word of a log is how many follow."""
+    log = task.arguments[0]
+    for turn in range(task.arguments[2] + 1):
+        length = word_at(log) + 1
+        put_at(log, length)
+        put_at(log + length * WORD_BYTES, task.arguments[1])
+        if turn < task.arguments[2]:
+            yield_(task.worker)
+            suspend()
+
+
+def forever(worker: Worker, task: Task):
+    while True:
+        yield_(task.worker)
+        suspend()
+
+
+def doubling(worker: Worker, task: Task):
+    """(from, to, values)"""
+    source = Channel(task.arguments[0])
+    for _ in range(task.arguments[2]):
+        if receive(task.worker, task, source) == 0:
+            suspend()
+        if send(task.worker, task, Channel(task.arguments[1]), task.value * 2) == 0:
+            suspend()
+
+
+ENTRIES = (
+    noting, forever, doubling, bench.parked, bench.launcher, bench.nothing, bench.producer,
+    bench.consumer, bench.work_launcher, bench.worker_of_work,
+)  # fmt: skip
+
+
+@functools.cache
+def kernel(parallel):
+    return Kernel(f"test-machine-{parallel}", parallel, (*FUNCTIONS, bench.park_many), ENTRIES)
+
+
+def machine(parallel=True, workers=1, memory=1 << 20):
+    return Machine(kernel(parallel), workers, memory)
+
+
+class Log:
+    def __init__(self):
+        self.words = (ctypes.c_uint64 * 1000)()
+        self.address = ctypes.addressof(self.words)
+
+    def __iter__(self):
+        return iter(self.words[1 : 1 + self.words[0]])
+
+
+class Table:
+    """What the tasks of the bench write samples to."""
+
+    def __init__(self, samples):
+        self.words = (ctypes.c_uint64 * (samples + 1))(samples)
+        self.address = ctypes.addressof(self.words)
+
+
+@COMPOSITIONS
+def test_one_worker_runs_tasks_in_turn(parallel):
+    here, log = machine(parallel), Log()
+    for number, yields in enumerate((2, 0, 1)):
+        here.launch("noting", [log.address, number, yields])
+    here.run()
+    assert list(log) == [0, 1, 2, 0, 2, 0]
+
+
+def test_what_does_not_fit_into_the_ring_is_run_too():
+    here, log = machine(workers=1), Log()
+    for number in range(900):
+        here.launch("noting", [log.address, number, 0])
+    here.run()
+    assert sorted(log) == list(range(900))
+
+
+@COMPOSITIONS
+def test_tasks_that_wait_for_ever_are_left_over(parallel):
+    here = machine(parallel)
+    for _ in range(3):
+        here.launch("parked", [here.channel(0)])
+    log = Log()
+    here.launch("noting", [log.address, 7, 0])
+    here.run()
+    assert here.waiting == 3
+    assert list(log) == [7]
+
+
+def test_all_workers_leave_when_nothing_can_go_on():
+    here = machine(workers=4)
+    here.launch("parked", [here.channel(0)])
+    here.run()
+    assert here.waiting == 1
+    assert here.total("parked") <= 3  # the last one finds that all rest
+
+
+@COMPOSITIONS
+def test_a_machine_can_run_again(parallel):
+    here = machine(parallel)
+    channel = here.channel(1)
+    table = Table(1)
+    here.launch("consumer", [table.address, channel])
+    here.run()
+    assert here.waiting == 1
+    here.launch("producer", [table.address, channel])
+    here.run()
+    assert here.waiting == 0
+
+
+@COMPOSITIONS
+def test_values_pass_through_tasks(parallel):
+    here = machine(parallel)
+    channels = [here.channel(n) for n in (0, 2, 0, 1)]
+    table = Table(1)
+    for first, second in itertools.pairwise(channels):
+        here.launch("doubling", [first, second, bench.BATCH])
+    here.launch("producer", [table.address, channels[0]])
+    here.launch("consumer", [table.address, channels[-1]])
+    here.run()
+    assert here.waiting == 0
+
+
+@pytest.mark.parametrize("parallel, workers", [(False, 1), (True, 1), (True, 3)])
+def test_halt_ends_tasks_that_do_not(parallel, workers):
+    here = machine(parallel, workers)
+    for _ in range(5):
+        here.launch("forever")
+    timer = threading.Timer(0.05, here.halt)
+    timer.start()
+    here.run()
+    assert here.waiting == 5
+
+
+def test_ctrl_c_ends_a_run():
+    here = machine(workers=2)
+    for _ in range(5):
+        here.launch("forever")
+    main = threading.main_thread().ident
+    timer = threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        here.run()
+    alive = {thread.name for thread in threading.enumerate()}
+    assert not [name for name in alive if "work" in name]
+
+
+@COMPOSITIONS
+def test_memory_is_used_again(parallel):
+    here = machine(parallel)
+    table = Table(1_000)
+    here.launch("launcher", [table.address, kernel(parallel).entry["nothing"]])
+    here.run()
+    assert here.total("launched") == 1 + 1_000 * bench.BATCH
+    assert here.memory_used < 3 * bench.BATCH * Task.bytes
+
+
+def test_memory_comes_back_from_workers_that_finish_what_others_launch():
+    here = machine(workers=4)
+    entry = kernel(True).entry["worker_of_work"]
+    here.launch("work_launcher", [50_000, entry, 100])
+    here.run()
+    assert here.waiting == 0
+    assert here.memory_used < 1 << 20  # of 6.4 MB for all the descriptors
+
+
+def test_a_million_tasks_wait_in_256_bytes_each():
+    tasks = 1_000_000
+    here = machine(memory=tasks * 256)
+    before = here.memory_used
+    channel = here.channel(0)
+    entry = kernel(True).entry["parked"]
+    launched = kernel(True).call["park_many"](here.workers[0], entry, channel, tasks)
+    here.run()
+    assert launched == here.waiting == tasks
+    assert (here.memory_used - before) / tasks <= 256
+
+
+@COMPOSITIONS
+def test_a_launch_without_memory_is_refused(parallel):
+    here = machine(parallel, memory=10_000)
+    with pytest.raises(OutOfMemory, match=r"bytes are in use"):
+        for _ in range(1_000):
+            here.launch("parked", [0])
+
+
+@COMPOSITIONS
+def test_a_task_without_memory_for_its_frame_ends_the_run(parallel):
+    here = machine(parallel, memory=10_000)
+    channel = here.channel(0)
+    with pytest.raises(OutOfMemory):
+        while True:
+            here.launch("parked", [channel])
+    start = time.monotonic()
+    with pytest.raises(OutOfMemory):
+        here.run()
+    assert time.monotonic() - start < 5
+
+
+def test_workers_are_limited():
+    with pytest.raises(ValueError, match="2 workers"):
+        machine(parallel=False, workers=2)
+    with pytest.raises(ValueError, match="33 workers"):
+        machine(workers=33)
