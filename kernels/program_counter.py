@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 from vmlab.kernels.native import compile_ir
 
-# Signals between two readings that can be kept.
-_CAPACITY = 1 << 16
+# Signals between two readings that can be kept. Those after them are dropped, so it is more than a
+# run gets; untouched, they take no memory.
+_CAPACITY = 1 << 20
 
 # Of Linux: flags of sigaction, and where the program counter stands in the context of a handler
 # (uc_mcontext.gregs[REG_RIP] of ucontext_t).

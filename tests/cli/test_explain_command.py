@@ -10,15 +10,11 @@ from fakes import PROGRAM_OF_FOUR, Script, engines
 from vmlab.attribution import ENGINES, MECHANISMS
 from vmlab.cli import exits
 from vmlab.measure.opcodes import OpcodeTime, OpcodeTimes
-from vmlab.measure.statistics import Bounded
+from vmlab.measure.statistics import Interval
 from vmlab.outcome import Outcome
 
-OPCODES = OpcodeTimes(
-    (OpcodeTime("add.int", 1, 0.25, Bounded(0.5, 0.4, 0.6), Bounded(2, 1.6, 2.4)),),
-    Bounded(0.5, 0.4, 0.6),
-    1.0,
-    100,
-)
+HALF = Interval(0.5, 0.4, 0.6, 0.99)
+OPCODES = OpcodeTimes((OpcodeTime("add.int", 1, 0.25, HALF, HALF),), HALF, HALF, 11, 100)
 
 
 def explained(vmlab, *options, opcodes=OPCODES, **changed):
@@ -31,7 +27,7 @@ def explained(vmlab, *options, opcodes=OPCODES, **changed):
 
 
 def test_real_engines(vmlab, monkeypatch):
-    monkeypatch.setattr("vmlab.measure.opcodes.SECONDS", 0.3)
+    monkeypatch.setattr("vmlab.measure.opcodes.CALL_SECONDS", 0.02)
     result = vmlab("explain", "divides.vm", "--quick")
     assert result.exit_code == 0, result.stderr
     header, *lines = result.stdout.split("\n\n")[0].splitlines()

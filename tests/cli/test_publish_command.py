@@ -105,6 +105,15 @@ def test_other_results_in_the_folder_stay_in_the_tables(publish):
     assert "## a" in Path("out/tables.md").read_text()
 
 
+def test_the_books_are_closed_where_both_sides_were_timed(publish):
+    publish("a.vm")
+    assert "## The books" not in Path("out/tables.md").read_text()
+    publish("b.vm", late=Script(2 * MS), cpython=Script(8 * MS))
+    text = Path("out/tables.md").read_text()
+    assert text.index("## b") < text.index("## The books")
+    assert "| b " in text[text.index("## The books") :]
+
+
 def test_a_change_of_the_program_is_noticed_and_its_layout_is_none(publish):
     publish("a.vm", "b.vm")
     Path("a.vm").write_text(PROGRAM.source.text.replace("int = 3", "int = 5"))

@@ -15,7 +15,6 @@ from vmlab.measure.statistics import (
     judge,
     median_interval,
     minimum_rounds,
-    proportion,
 )
 
 # The ranks of the lower bounds of confidence intervals for a median, as printed in tables of the
@@ -143,20 +142,3 @@ def test_outliers_lie_three_interquartile_ranges_outside_the_quartiles():
     assert far_out([*values[:-1], 29]) == 1
     assert far_out([-1, *values[1:-1], 29]) == 2
     assert far_out([5]) == 0
-
-
-@pytest.mark.parametrize(
-    ("hits", "trials", "low", "high"),
-    # Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine
-    # 17, 1998, table I, method 3
-    [
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ],
-)
-def test_score_intervals_are_those_of_published_tables(hits, trials, low, high):
-    found = proportion(hits, trials, 0.95)
-    assert found.value == hits / trials
-    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)

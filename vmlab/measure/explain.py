@@ -42,6 +42,7 @@ def explain(
             program,
             bind_arguments(program, dict(args or {})),
             limits or Limits(),
+            len(comparison.rounds.order),
             progress or (lambda *_: None),
         )
     return Explanation(comparison, attribute(comparison), opcodes)

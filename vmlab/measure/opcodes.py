@@ -8,6 +8,10 @@ sees (Wolff, "Poisson arrivals see time averages", Operations Research 30(2), 19
 how often each instruction is executed, which is counted exactly, that gives what one execution
 takes in this program.
 
+Moments of one call have the place of the code in common, and what else the machine is at: shares
+vary between calls by more than so many independent moments would. So the calls are the sample, each
+with the code at another place, and bounds are those of the sign test over the calls.
+
 No model of costs is fitted. What an instruction takes depends on what stands around it: costs
 fitted to programs in which one instruction dominates predicted the corpus no better than one cost
 for all instructions did.
@@ -23,7 +27,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vmlab.engines import EngineUnavailable, Executable, Sample, find
@@ -31,18 +35,20 @@ from vmlab.isa import Trap
 from vmlab.kernels.program_counter import NoProgramCounter, ProgramCounter
 from vmlab.measure.profile import profile
 from vmlab.measure.sampling import Progress, timed_limits
-from vmlab.measure.statistics import Bounded, corrected, proportion
+from vmlab.measure.statistics import Interval, corrected, median_interval, minimum_rounds
 from vmlab.outcome import Limits
 from vmlab.program import Number, Program
 from vmlab.supervise import Supervisor
 
 ENGINE = "threaded"
 
-# How long the program is watched, and how often it is interrupted. A call is long enough for its
-# beginning and its end not to show, and at another place in memory than the one before.
-SECONDS = 2.0
-CALL_SECONDS = 0.1
-INTERRUPTIONS_A_SECOND = 2000
+# Calls last about so long, for their beginnings and ends not to show.
+CALL_SECONDS = 0.15
+INTERRUPTIONS_A_SECOND = 4000
+
+# Of an instruction that is met less often in a call, in the mean, little can be said: the median of
+# such small counts lies beside their mean.
+LEAST_MEETINGS = 5
 
 _HANDLER = "op."
 # `jmp.backward` and `ret.value` are the instructions `jmp` and `ret` in one circumstance.
@@ -64,18 +70,20 @@ class OpcodeTime:
     name         of the variant: add.int
     executed     how often, exactly
     share        of all executed instructions
-    time         its share of the time
-    nanoseconds  what one execution takes
+    time         its share of the time; None where it was met in too few moments
+    nanoseconds  what one execution takes; None as above
     """
 
     name: str
     executed: int
     share: float
-    time: Bounded
-    nanoseconds: Bounded
+    time: Interval | None
+    nanoseconds: Interval | None
 
     @property
     def dearness(self) -> Dearness:
+        if self.time is None:
+            return Dearness.UNRESOLVED
         if self.time.low > self.share:
             return Dearness.DEARER
         return Dearness.CHEAPER if self.time.high < self.share else Dearness.UNRESOLVED
@@ -83,16 +91,32 @@ class OpcodeTime:
 
 @dataclass(frozen=True, slots=True)
 class OpcodeTimes:
-    """opcodes      all that the program executes, the one that takes most of the time first
+    """All intervals hold together.
+
+    opcodes      all that the program executes, the one that takes most of the time first
     elsewhere    the share of the time that is spent outside of all instructions
-    nanoseconds  CPU time of the mean instruction
-    samples      moments at which the program was interrupted
+    nanoseconds  what the mean instruction takes
+    calls        that were watched
+    moments      at which they were interrupted
     """
 
     opcodes: tuple[OpcodeTime, ...]
-    elsewhere: Bounded
+    elsewhere: Interval
+    nanoseconds: Interval
+    calls: int
+    moments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What was seen of a call.
+
+    found        the functions of its machine code that it was in, None for others, and how often
+    nanoseconds  of CPU time that a run took
+    """
+
+    found: Counter[str | None]
     nanoseconds: float
-    samples: int
 
 
 def measure_opcodes(
@@ -100,10 +124,12 @@ def measure_opcodes(
     program: Program,
     args: Sequence[Number],
     limits: Limits,
+    rounds: int,
     progress: Progress,
 ) -> OpcodeTimes | str:
-    """The times of the instructions of a program that runs to its end within these limits; if they
-    cannot be had, the reason. Raises KeyboardInterrupt on Ctrl-C."""
+    """The times of the instructions of a program that runs to its end within these limits, from
+    `rounds` calls, or more if the intervals need them; if there are no times, the reason. Raises
+    KeyboardInterrupt on Ctrl-C."""
     limits = timed_limits(limits)
     progress("counting instructions", 0, 1, None)
     try:
@@ -114,10 +140,9 @@ def measure_opcodes(
     if counted is None:
         return "the program does not get to its end while its instructions are counted"
     executed = {variant.name: times for variant, times in counted.variants().items()}
-    runs = _watch(supervisor, watched, args, limits, progress)
-    if not watched.found:
-        return "the program was never interrupted"
-    return _times(executed, watched.found, watched.cpu_nanoseconds / runs)
+    rounds = max(rounds, minimum_rounds(_intervals(executed)))
+    _watch(supervisor, watched, args, limits, rounds, progress)
+    return opcode_times(executed, watched.calls)
 
 
 def _watch(
@@ -125,38 +150,30 @@ def _watch(
     watched: _Watched,
     args: Sequence[Number],
     limits: Limits,
+    rounds: int,
     progress: Progress,
-) -> int:
-    """Run it until there are enough moments; the number of runs."""
-
-    def nanoseconds(executable: Executable, iterations: int) -> int:
+) -> None:
+    def nanoseconds(executable: Executable, iterations: int = 1) -> int:
         sample = supervisor.call(executable, args, limits, iterations)
         if sample.outcome.trap is not None and sample.outcome.trap.trap is Trap.INTERRUPTED:
             raise KeyboardInterrupt
         return sample.nanoseconds
 
-    once = max(1, nanoseconds(watched.executable, 1))
+    once = max(1, min(nanoseconds(watched.executable) for _ in range(2)))
     iterations = math.ceil(CALL_SECONDS * 1e9 / once)
-    runs = 0
-    while watched.cpu_nanoseconds < SECONDS * 1e9:
-        seconds = watched.cpu_nanoseconds / 1e9
-        progress("interrupting", round(10 * seconds), round(10 * SECONDS), SECONDS - seconds)
+    start = time.monotonic()
+    while (done := len(watched.calls)) < rounds:
+        left = (time.monotonic() - start) / done * (rounds - done) if done else None
+        progress("watching instructions", done, rounds, left)
         nanoseconds(watched, iterations)
-        runs += iterations
-    return runs
 
 
 class _Watched(Executable):
-    """An executable whose calls are interrupted at random moments.
-
-    found            the names of the functions that it was in, None for none of its own
-    cpu_nanoseconds  of all calls together, as their thread's clock has them
-    """
+    """An executable whose calls are interrupted at random moments. `calls` are those that were."""
 
     def __init__(self, executable: Executable) -> None:
         self.executable = executable
-        self.found: Counter[str | None] = Counter()
-        self.cpu_nanoseconds = 0
+        self.calls: list[Call] = []
         self._counter = ProgramCounter()
 
     def call(self, args: Sequence[Number], limits: Limits, iterations: int = 1) -> Sample:
@@ -171,10 +188,12 @@ class _Watched(Executable):
             try:
                 sample = self.executable.call(args, limits, iterations)
             finally:
-                self.cpu_nanoseconds += time.thread_time_ns() - start
+                took = time.thread_time_ns() - start
                 ended.set()
                 interrupting.join()
-        self.found.update(_located(self._counter.take(), self.executable.functions()))
+        found = Counter(_located(self._counter.take(), self.executable.functions()))
+        if found:
+            self.calls.append(Call(found, took / iterations))
         return sample
 
     def _interrupt_at_random(self, thread: int, ended: threading.Event) -> None:
@@ -197,34 +216,50 @@ def _located(addresses: Iterable[int], functions: dict[str, range]) -> list[str 
     return found
 
 
-def _times(executed: dict[str, int], found: Counter[str | None], nanoseconds: float) -> OpcodeTimes:
-    """`nanoseconds` is the time of a run."""
-    hits: Counter[str | None] = Counter()
-    for function, times in found.items():
-        hits[_variant(function)] += times
-    samples, instructions = found.total(), sum(executed.values())
-    # The bounds of all hold together: of every instruction, and of what lies outside of them.
-    confidence = corrected(len(executed) + 1)
-    opcodes = []
-    for name, times in executed.items():
-        share = proportion(hits[name], samples, confidence)
-        each = share.times(nanoseconds / times)
-        opcodes.append(OpcodeTime(name, times, times / instructions, share, each))
-    opcodes.sort(key=lambda opcode: (-opcode.time.value, -opcode.executed, opcode.name))
-    outside = samples - sum(hits[name] for name in executed)
+def _intervals(executed: Mapping[str, int]) -> int:
+    """A share and a time of every instruction, which stand and fall together; what lies outside of
+    them; and the mean."""
+    return len(executed) + 2
+
+
+def opcode_times(executed: Mapping[str, int], calls: Sequence[Call]) -> OpcodeTimes:
+    """From how often each variant is executed in a run, and what was seen of calls."""
+    instructions = sum(executed.values())
+    confidence = corrected(_intervals(executed))
+    met = [_by_variant(call.found) for call in calls]
+    totals = [call.found.total() for call in calls]
+
+    def opcode(name: str, times: int) -> OpcodeTime:
+        time = each = None
+        if sum(hits[name] for hits in met) >= LEAST_MEETINGS * len(calls):
+            found = [hits[name] / total for hits, total in zip(met, totals, strict=True)]
+            time = median_interval(found, confidence)
+            pairs = zip(found, calls, strict=True)
+            each = median_interval([s * call.nanoseconds / times for s, call in pairs], confidence)
+        return OpcodeTime(name, times, times / instructions, time, each)
+
+    opcodes = [opcode(name, times) for name, times in executed.items()]
+    opcodes.sort(key=lambda o: (-o.time.median if o.time else 0.0, -o.executed, o.name))
+    outside = [
+        1 - sum(hits[name] for name in executed) / total
+        for hits, total in zip(met, totals, strict=True)
+    ]
     return OpcodeTimes(
         tuple(opcodes),
-        proportion(outside, samples, confidence),
-        nanoseconds / instructions,
-        samples,
+        median_interval(outside, confidence),
+        median_interval([call.nanoseconds / instructions for call in calls], confidence),
+        len(calls),
+        sum(totals),
     )
 
 
-def _variant(function: str | None) -> str | None:
-    """The instruction that a function of `ENGINE` is for."""
-    if function is None or not function.startswith(_HANDLER):
-        return None
-    name = function.removeprefix(_HANDLER)
-    for circumstance in _CIRCUMSTANCES:
-        name = name.removesuffix(circumstance)
-    return name
+def _by_variant(found: Counter[str | None]) -> Counter[str]:
+    """How often each instruction was met, from the functions that were."""
+    hits: Counter[str] = Counter()
+    for function, times in found.items():
+        if function is not None and function.startswith(_HANDLER):
+            name = function.removeprefix(_HANDLER)
+            for circumstance in _CIRCUMSTANCES:
+                name = name.removesuffix(circumstance)
+            hits[name] += times
+    return hits

@@ -12,7 +12,7 @@ import enum
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, median, quantiles
+from statistics import median, quantiles
 
 # All the intervals of one comparison hold together with this probability.
 CONFIDENCE = 0.95
@@ -30,18 +30,6 @@ class Interval:
     low: float
     high: float
     coverage: float
-
-
-@dataclass(frozen=True, slots=True)
-class Bounded:
-    """An estimate and its bounds."""
-
-    value: float
-    low: float
-    high: float
-
-    def times(self, factor: float) -> Bounded:
-        return Bounded(self.value * factor, self.low * factor, self.high * factor)
 
 
 class Verdict(enum.StrEnum):
@@ -146,14 +134,3 @@ def far_out(values: Sequence[float]) -> int:
     lower, _, upper = quantiles(values, n=4, method="inclusive")
     reach = 3 * (upper - lower)
     return sum(value < lower - reach or value > upper + reach for value in values)
-
-
-def proportion(hits: int, trials: int, confidence: float) -> Bounded:
-    """The share of hits among independent trials, with its score interval (Wilson, "Probable
-    inference, the law of succession, and statistical inference", JASA 22, 1927), which holds for
-    few hits as well as for many (Brown, Cai and DasGupta, Statistical Science 16(2), 2001)."""
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share, spread = hits / trials, z * z / trials
-    center = (share + spread / 2) / (1 + spread)
-    reach = math.sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
-    return Bounded(share, max(0.0, center - reach), min(1.0, center + reach))

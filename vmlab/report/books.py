@@ -29,6 +29,12 @@ HEADERS = (
 )
 
 
+def has_both_sides(comparison: Comparison) -> bool:
+    """Whether it timed both engines."""
+    timed = comparison.rounds.samples if comparison.rounds else {}
+    return FULL in timed and MEASURED in timed
+
+
 def books_table(comparisons: Sequence[Comparison], format: str) -> str:
     """A row a program, in nanoseconds per VM instruction, and the geometric mean of the ratios."""
     import tabulate

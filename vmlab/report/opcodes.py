@@ -11,13 +11,11 @@ from vmlab.report.table import NONE
 
 if TYPE_CHECKING:
     from vmlab.measure.opcodes import OpcodeTimes
-    from vmlab.measure.statistics import Bounded
+    from vmlab.measure.statistics import Interval
 
 _HEADERS = (
     "instruction", "executed", "share", "share of time", "ns an execution", "beside the mean",
 )  # fmt: skip
-
-_LEAST_DRAWN = 0.001
 
 
 def table(times: OpcodeTimes, format: str) -> str:
@@ -37,7 +35,7 @@ def table(times: OpcodeTimes, format: str) -> str:
     ]
     rows.append(["outside of all", NONE, NONE, _percent(times.elsewhere), NONE, NONE])
     executed = sum(opcode.executed for opcode in times.opcodes)
-    rows.append(["all", f"{executed:,}", "100%", "100%", significant(times.nanoseconds), NONE])
+    rows.append(["all", f"{executed:,}", "100%", "100%", _bounded(times.nanoseconds), NONE])
     return tabulate.tabulate(
         rows,
         _HEADERS,
@@ -47,28 +45,33 @@ def table(times: OpcodeTimes, format: str) -> str:
     )
 
 
-def _percent(share: Bounded) -> str:
+def _percent(share: Interval | None) -> str:
+    if share is None:
+        return NONE
     low, high = 100 * share.low, 100 * share.high
-    return f"{share.value:.1%} ({low:.1f} to {high:.1f})"
+    return f"{share.median:.1%} ({low:.1f} to {high:.1f})"
 
 
-def _bounded(ns: Bounded) -> str:
-    if not ns.value:
-        return f"below {significant(ns.high)}"
-    return f"{significant(ns.value)} ({significant(ns.low)} to {significant(ns.high)})"
+def _bounded(ns: Interval | None) -> str:
+    if ns is None:
+        return NONE
+    return f"{significant(ns.median)} ({significant(ns.low)} to {significant(ns.high)})"
 
 
 def notes(times: OpcodeTimes) -> list[str]:
     """What one must know to read the table."""
-    from vmlab.measure.opcodes import ENGINE
+    from vmlab.measure.opcodes import ENGINE, LEAST_MEETINGS
 
     return [
-        f"instructions: on {ENGINE}, interrupted at {times.samples:,} random moments, each counted"
-        " for the instruction whose machine code was running; how often each is executed is exact;"
-        f" with {CONFIDENCE:.0%} confidence, all true shares lie within the bounds in brackets"
-        " (score intervals)",
-        "dearer, cheaper: an execution takes more or less than the mean instruction's;"
-        " not resolved: the bounds hold both",
+        f"instructions: on {ENGINE}, {times.calls} calls, interrupted at {times.moments:,} random"
+        " moments, each counted for the instruction whose machine code was running; how often each"
+        " is executed is exact",
+        "a share or a time of an instruction is the median over the calls, so they need not add up;"
+        f" with {CONFIDENCE:.0%} confidence, all true medians lie within the bounds in brackets"
+        " (sign test)",
+        "dearer, cheaper: its share of the time is above or below its share of the executed"
+        f" instructions; not resolved: the bounds hold that, too, or, where there are none, it was"
+        f" met fewer than {LEAST_MEETINGS} times a call",
         "what the CPU waits for before an instruction is counted for that instruction: for its"
         " operands, and after a wrongly predicted jump for the jump to it",
     ]
@@ -79,8 +82,9 @@ def to_json(times: OpcodeTimes) -> dict[str, Any]:
 
     return {
         "engine": ENGINE,
-        "samples": times.samples,
-        "nanoseconds": times.nanoseconds,
+        "calls": times.calls,
+        "moments": times.moments,
+        "nanoseconds": _json(times.nanoseconds),
         "elsewhere": _json(times.elsewhere),
         "instructions": [
             {
@@ -96,26 +100,28 @@ def to_json(times: OpcodeTimes) -> dict[str, Any]:
     }
 
 
-def _json(bounded: Bounded) -> dict[str, float]:
-    return {"value": bounded.value, "low": bounded.low, "high": bounded.high}
+def _json(interval: Interval | None) -> dict[str, float] | None:
+    if interval is None:
+        return None
+    return {"median": interval.median, "low": interval.low, "high": interval.high}
 
 
 def picture(times: OpcodeTimes, title: str, format: str) -> bytes:
-    """A bar an instruction, together as long as the mean instruction takes; without those that
-    take less than `_LEAST_DRAWN` of the time. `format` is one of `plots.FORMATS`."""
+    """A bar an instruction that has a time: what its executions take, by all that the program
+    executes. `format` is one of `plots.FORMATS`."""
     from vmlab.measure.opcodes import ENGINE
     from vmlab.report import plots
 
-    parts = [
-        (opcode.name, opcode.time.times(times.nanoseconds))
-        for opcode in times.opcodes
-        if opcode.time.value >= _LEAST_DRAWN
-    ]
+    parts = []
+    for opcode in times.opcodes:
+        if (ns := opcode.nanoseconds) is not None:
+            bounds = (opcode.share * each for each in (ns.median, ns.low, ns.high))
+            parts.append(Part(opcode.name, *bounds))
     figure = plots.by_opcode(
-        [Part(name, time.value, time.low, time.high) for name, time in parts],
+        parts,
         title=title,
-        subtitle=f"on {ENGINE}, interrupted at {times.samples:,} moments; {CONFIDENCE:.0%} bounds"
-        " (score intervals)",
+        subtitle=f"on {ENGINE}; medians of {times.calls} calls, interrupted at {times.moments:,}"
+        f" moments; {CONFIDENCE:.0%} bounds (sign test)",
         unit=f"{UNIT} of the program",
     )
     return plots.rendered(figure, format)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,15 +54,24 @@ def why_stale(
     return None
 
 
-def write_tables(folder: Path, names: Iterable[str]) -> None:
-    """`tables.md`, with a section for each of these results."""
+def write_tables(folder: Path, results: Mapping[str, Comparison]) -> None:
+    """`tables.md`, with a section for each of these results, and the books of those that have both
+    sides of them."""
+    from vmlab.report.books import has_both_sides
+
     sections = [
         "# Engines compared\n\nMade by `vmlab publish`; every sample is in the JSON files beside"
         " this one.\n"
     ]
     sections += [
         f"## {name}\n\n<!-- vmlab:report {shlex.quote(f'{name}.json')} -->\n<!-- vmlab:end -->\n"
-        for name in sorted(names)
+        for name in sorted(results)
     ]
+    if books := [name for name in sorted(results) if has_both_sides(results[name])]:
+        files = " ".join(shlex.quote(f"{name}.json") for name in books)
+        sections.append(
+            "## The books\n\nWhat the ladder predicts for CPython, beside what CPython takes:\n\n"
+            f"<!-- vmlab:books {files} -->\n<!-- vmlab:end -->\n"
+        )
     with OutputFile(folder / TABLES) as file:
         file.write(refresh("\n".join(sections), folder / TABLES).text)
