@@ -9,7 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, note, seed, settings
 
 from vmlab.assembler import assemble
-from vmlab.engines import ENGINES, REPRESENTATIONS, TECHNIQUES, EngineUnavailable, find
+from vmlab.engines import (
+    COMPARED,
+    ENGINES,
+    GROUPS,
+    REPRESENTATIONS,
+    TECHNIQUES,
+    EngineUnavailable,
+    find,
+)
 from vmlab.isa import OPCODES, Trap
 from vmlab.outcome import Limits, Outcome, bind_arguments
 
@@ -19,10 +27,10 @@ from .generator import programs
 LIMITS = Limits(max_depth=40, max_heap=1 << 16, max_output=200, fuel=5_000)
 UNLIMITED = Limits(max_depth=40, max_heap=1 << 16, max_output=200)
 
-NATIVE = [name for name in ENGINES if name != "reference"]
-
-# Compositions beside the ladder. Each program runs on one of them, in turn, and on every tenth it
-# is built for timing too: straight code with boxes takes a second to optimise.
+# Each program runs on the ladder and the control; on one technique, in turn; and on one of the
+# compositions, where on every tenth it is built for timing too: straight code with boxes takes a
+# second to optimise.
+techniques = itertools.cycle(GROUPS["techniques"])
 COMPOSED = [
     "+".join((base, *parts))
     for base in ("template", "threaded", "switch")
@@ -48,7 +56,8 @@ def check(text: str, timed: bool = True) -> Outcome:
     expected = ENGINES["reference"].build(program, counting=True).call(args, LIMITS).outcome
     # Builds for timing do not count, so they cannot run out of fuel.
     fuel_ran_out = expected.trap is not None and expected.trap.trap is Trap.OUT_OF_FUEL
-    for name in [*NATIVE, next(turns)]:
+    composed = next(turns)
+    for name in [*COMPARED, next(techniques), composed]:
         try:
             counting = find(name).build(program, counting=True)
         except EngineUnavailable as reason:
@@ -58,7 +67,7 @@ def check(text: str, timed: bool = True) -> Outcome:
             continue
         found = counting.call(args, LIMITS).outcome
         assert not expected.differences(found), (name, expected, found)
-        if timed and not fuel_ran_out and (name in NATIVE or next(optimised)):
+        if timed and not fuel_ran_out and (name != composed or next(optimised)):
             build = find(name).build(program, counting=False)
             found = build.call(args, UNLIMITED, iterations=2).outcome
             assert not expected.differences(found), (name, "timed", expected, found)

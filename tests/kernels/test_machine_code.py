@@ -57,6 +57,15 @@ def test_threaded_has_one_indirect_jump_in_every_handler(counting: bool) -> None
     assert count_indirect_jumps(code, "x86_64") == len(PLAIN.handlers) - 1
 
 
+@pytest.mark.parametrize("engine", ["threaded", "threaded+cached"])
+def test_threaded_moves_the_pc_in_place(engine: str) -> None:
+    code = code_of(engine, corpus.source("sum"))
+    for name in "load", "store", "push", "add.int":
+        lines = body(code, f"op.{name}")
+        assert sum(re.match(r"addq\s+\$\d+, %r12", line) is not None for line in lines) == 1, lines
+        assert not any(re.match(r"leaq.*\(%r12\)|movq.*, %r12", line) for line in lines), lines
+
+
 @pytest.mark.parametrize("engine", STRAIGHT)
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_straight_code_has_no_indirect_jump(engine: str, name: str) -> None:
