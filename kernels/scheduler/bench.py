@@ -139,14 +139,19 @@ def stamped(worker: Worker, task: Task):
     note(task.arguments[0], task.arguments[1], task.arguments[2])
 
 
-def worker_of_work(worker: Worker, task: Task):
-    """(rounds): computes, alone."""
+def compute(rounds: Word) -> Word:
+    """Work that uses nothing but a core."""
     state = 1
-    for _ in range(task.arguments[0]):
+    for _ in range(rounds):
         state = state ^ (state << 13)
         state = state ^ (state >> 7)
         state = state ^ (state << 17)
-    task.result = state
+    return state
+
+
+def computing(worker: Worker, task: Task):
+    """(rounds): computes, alone."""
+    task.result = compute(task.arguments[0])
 
 
 def work_launcher(worker: Worker, task: Task):

@@ -3,6 +3,7 @@
 import ctypes
 import mmap
 import threading
+import time
 from collections.abc import Sequence
 
 from vmlab.kernels.scheduler import channels, parking, tasks
@@ -25,6 +26,7 @@ class Machine:
         if not 1 <= workers <= (MAX_WORKERS if kernel.parallel else 1):
             raise ValueError(f"{workers} workers: this composition has 1 to {MAX_WORKERS}")
         self.kernel = kernel
+        self._begun: set[int] | None = None  # of the workers in the present run
         own = Scheduler.bytes + workers * Worker.bytes
         self._memory = mmap.mmap(-1, own + memory + LINE_BYTES)
         self.scheduler = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
@@ -99,24 +101,28 @@ class Machine:
         for worker in self.workers:
             self.put(Worker, worker, "wake", 0)
             self.put(Worker, worker, "searching", 0)
-        # A thread refers to the machine, so the memory lives as long as any of them.
-        threads = [threading.Thread(target=self._work, args=(worker,)) for worker in self.workers]
+        begun = self._begun = set()
+        threads = [threading.Thread(target=self._work, args=(begun, w)) for w in self.workers]
         try:
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
         except BaseException:
+            # Ctrl-C may come between a thread's start and the moment that Python knows of it.
+            self._begun = None
             self.halt()
-            for thread in threads:
-                if thread.ident is not None:  # it has been started
-                    thread.join()
+            while begun:
+                time.sleep(0.001)
             raise
         if self.get(Scheduler, self.scheduler, "exhausted"):
             raise OutOfMemory(f"{self.memory_used:,} bytes are in use")
 
-    def _work(self, worker: int) -> None:
-        self.kernel.call["work"](worker)
+    def _work(self, begun: set[int], worker: int) -> None:
+        begun.add(worker)
+        if self._begun is begun:  # else the run is over already
+            self.kernel.call["work"](worker)
+        begun.remove(worker)
 
     def halt(self) -> None:
         """Have the workers leave as soon as their tasks suspend. From any thread."""

@@ -70,7 +70,7 @@ def test_json_follows_its_schema(sched):
     assert list(data["stages"]["vmlab, single-worker"]) == [
         "descriptor", "argument block", "status", "queue",
     ]  # fmt: skip
-    assert len(data["speedups"]) == 11
+    assert len(data["speedups"]) == len(data["bare_speedups"]) == 11
 
 
 def test_a_report_in_a_file(sched):

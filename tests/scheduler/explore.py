@@ -8,7 +8,8 @@ before.
 Memory is sequentially consistent, or as on x86 (`tso=True`): a store waits in the thread's buffer
 until it reaches memory some time later; the thread itself sees it at once; read-modify-writes and
 fences wait until the buffer is empty (Owens, Sarkar and Sewell, "A better x86 memory model",
-TPHOLs 2009). Weaker orders, as on aarch64, are not explored.
+TPHOLs 2009). Weaker machines are not explored; but in sequentially consistent runs, `races` sees
+whether the orders suffice to keep plain accesses apart on any of them, on the ways that are gone.
 
 A state is the memory and where each thread is; one that was seen before is not gone into again, so
 loops that wait end, too. Generators cannot be copied: to take another branch, the threads are
@@ -23,8 +24,10 @@ from collections.abc import Callable, Generator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from types import CodeType, FunctionType
 
-from vmlab.kernels.scheduler.language import External, Intrinsic
-from vmlab.kernels.scheduler.structures import Code, Frame, Structure, Word
+from races import HappensBefore
+
+from vmlab.kernels.scheduler.language import External, Intrinsic, Order
+from vmlab.kernels.scheduler.structures import Code, Frame, Sharing, Structure, Word
 from vmlab.kernels.scheduler.translate import tree_of
 
 
@@ -33,6 +36,7 @@ class Memory:
 
     def __init__(self):
         self.recording = False
+        self.races: HappensBefore | None = None  # who looks at plain accesses
         self.changed: dict[tuple[str, object], object] = {}
         self._original: dict[tuple[str, object], tuple[Callable, object]] = {}
 
@@ -53,24 +57,39 @@ class Memory:
 class Node:
     """Something in a model's memory: its fields are attributes."""
 
-    def __init__(self, memory: Memory, name: str, fields: Mapping[str, object]):
-        vars(self).update(fields, _memory=memory, _name=name)
+    def __init__(
+        self, memory: Memory, name: str, fields: Mapping[str, object], plain: Set[str] = frozenset()
+    ):
+        """`plain`: the fields that are not atomic."""
+        vars(self).update(fields, _memory=memory, _name=name, _plain=plain)
 
     @classmethod
     def of(cls, structure: Structure, memory: Memory, name: str) -> Node:
-        fields = {}
+        fields, plain = {}, set()
         for place in structure.places.values():
             type_ = place.field.type
+            owned = place.field.sharing is Sharing.OWNED
             if isinstance(type_, Structure):
                 value = cls.of(type_, memory, f"{name}.{place.field.name}")
             else:
                 value = 0 if type_ in (Word, Code, Frame) else None
                 if place.field.count != 1:
-                    value = Cells(memory, f"{name}.{place.field.name}", [value] * place.field.count)
+                    cells = [value] * place.field.count
+                    value = Cells(memory, f"{name}.{place.field.name}", cells, plain=owned)
+                elif owned:
+                    plain.add(place.field.name)
             fields[place.field.name] = value
-        return cls(memory, name, fields)
+        return cls(memory, name, fields, plain)
+
+    def __getattribute__(self, field):
+        value = super().__getattribute__(field)
+        if field[0] != "_" and self._memory.races and field in self._plain:
+            self._memory.races.read((self._name, field))
+        return value
 
     def __setattr__(self, field, value):
+        if self._memory.races and field in self._plain:
+            self._memory.races.write((self._name, field))
         before = vars(self)[field]
         vars(self)[field] = value
         restore = functools.partial(vars(self).__setitem__, field)
@@ -83,12 +102,19 @@ class Node:
 class Cells(list):
     """An array in a node."""
 
-    def __init__(self, memory: Memory, name: str, values):
+    def __init__(self, memory: Memory, name: str, values, plain: bool = False):
         super().__init__(values)
-        self._memory, self._name = memory, name
+        self._memory, self._name, self._plain = memory, name, plain
+
+    def __getitem__(self, index):
+        if self._plain and self._memory.races:
+            self._memory.races.read((self._name, index))
+        return super().__getitem__(index)
 
     def __setitem__(self, index, value):
-        before = self[index]
+        if self._plain and self._memory.races:
+            self._memory.races.write((self._name, index))
+        before = super().__getitem__(index)
         super().__setitem__(index, value)
         restore = functools.partial(super().__setitem__, index)
         self._memory.note(self._name, index, before, value, restore)
@@ -115,6 +141,11 @@ class Access:
     field: str = ""
     index: int | None = None
     values: tuple = ()
+    order: Order = Order.relaxed  # of loads and stores; the others are sequentially consistent
+
+    @property
+    def word(self):
+        return self.node._name, (self.field, self.index)
 
     def __str__(self):
         index = "" if self.index is None else f"[{self.index}]"
@@ -138,9 +169,10 @@ class _Steps(ast.NodeTransformer):
             target, index = function.value, ast.Constant(None)
             if isinstance(target, ast.Subscript):
                 target, index = target.value, target.slice
-            values = node.args
+            values, order = node.args, []
             if function.attr in ("load", "store"):
-                values = values[:-1]  # without the order
+                *values, last = values
+                order = [last]
             made = ast.Call(
                 ast.Name("Access", ast.Load()),
                 [
@@ -149,6 +181,7 @@ class _Steps(ast.NodeTransformer):
                     ast.Constant(target.attr),
                     index,
                     ast.Tuple(values, ast.Load()),
+                    *order,
                 ],
                 [],
             )
@@ -308,10 +341,12 @@ class _Run:
     """One way through a model, from the beginning."""
 
     def __init__(self, model: Model, tso: bool):
-        model.memory.reset()
         self.memory = model.memory
+        self.memory.races = None
+        self.memory.reset()
         self.threads = [thread() for thread in model.threads]
         self.tso = tso
+        self.memory.races = None if tso else HappensBefore(len(self.threads))
         self.trace: list[tuple[Choice, Access, object]] = []
         self.buffers: list[list[Access]] = [[] for _ in self.threads]
         self.asleep: set[int] = set()
@@ -321,6 +356,8 @@ class _Run:
             self._go_on(number, None)
 
     def _go_on(self, number: int, result) -> None:
+        if self.memory.races:
+            self.memory.races.current = number
         try:
             self.pending[number] = self.threads[number].send(result)
         except StopIteration:
@@ -345,6 +382,8 @@ class _Run:
         access = self.pending[choice]
         result = self._do(choice, access)
         self.trace.append((choice, access, result))
+        if self.memory.races and access.node is not None:
+            self._order(choice, access, result)
         if choice not in self.asleep:
             self._go_on(choice, result)
 
@@ -385,6 +424,24 @@ class _Run:
                         self._go_on(sleeper, None)
         return None
 
+    def _order(self, number: int, access: Access, result) -> None:
+        """What an atomic access says about the order of plain ones."""
+        races = self.memory.races
+        races.current = number
+        match access.operation:
+            case "load":
+                if access.order is Order.acquire:
+                    races.acquire(access.word)
+            case "store":
+                if access.order is Order.release:
+                    races.release(access.word)
+                else:
+                    races.overwrite(access.word)
+            case "exchange" | "fetch_add" | "compare_exchange":
+                races.acquire(access.word)
+                if result is not False:
+                    races.release(access.word)
+
     def state(self) -> int:
         return hash(
             (
@@ -406,7 +463,7 @@ class _Run:
 
 
 def _read(access: Access):
-    value = getattr(access.node, access.field)
+    value = vars(access.node)[access.field]
     return value if access.index is None else value[access.index]
 
 
@@ -414,7 +471,7 @@ def _write(access: Access, value) -> None:
     if access.index is None:
         setattr(access.node, access.field, value)
     else:
-        getattr(access.node, access.field)[access.index] = value
+        vars(access.node)[access.field][access.index] = value
 
 
 def _place(thread: Generator | None):
@@ -428,7 +485,8 @@ def _place(thread: Generator | None):
 
 
 def explore(model: Model, *, tso: bool = False) -> Explored:
-    """Go through all states. Raises Violation at the first way to an end that must not be."""
+    """Go through all states. Raises Violation at the first way to an end that must not be, or to a
+    data race (without `tso`)."""
     seen: set[int] = set()
     ends = 0
     branches: list[list[Choice]] = [[]]
@@ -443,6 +501,7 @@ def explore(model: Model, *, tso: bool = False) -> Explored:
                 choices = run.choices()
                 if not choices:
                     ends += 1
+                    model.memory.races = None
                     model.check(run.ended)
                     break
                 branches += [[*way, other] for other in choices[1:]]

@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 from explore import Access, Cells, Memory, Model, Node, Steps, Violation, explore
 
-from vmlab.kernels.scheduler import locks, memory, parking, runqueue, tasks
-from vmlab.kernels.scheduler.layout import DONE, Block, Scheduler, Status, Task, Worker
+from vmlab.kernels.scheduler import channels, locks, memory, parking, runqueue, tasks
+from vmlab.kernels.scheduler.layout import DONE, Block, Channel, Scheduler, Status, Task, Worker
 
 
 class World:
@@ -82,16 +82,20 @@ def ring(planted={}, puts=3, thieves=1, slots=2):  # noqa: B006
 
     def owner(worker):
         for task in world.tasks:
+            task.value = 1
             yield from put(worker, task)
         while True:
             task = yield from take(worker)
             note(0, task)
             if task is None:
                 return
+            task.value += 1
 
     def thief(number, worker):
         task = yield from steal(worker, world.workers[0])
         note(number, task)
+        if task is not None:
+            task.value += 1
 
     def check(ended):
         assert len(ended) == 1 + thieves
@@ -122,16 +126,20 @@ def next_slot(planted={}):  # noqa: B006
 
     def owner(worker):
         for task in world.tasks:
+            task.value = 1
             yield from put_next(worker, task)
         while True:
             task = yield from take(worker)
             world.note(0, task)
             if task is None:
                 return
+            task.value += 1
 
     def thief(victim):
         task = yield from steal_next(victim)
         world.note(1, task)
+        if task is not None:
+            task.value += 1
 
     threads = [partial(owner, world.workers[0]), partial(thief, world.workers[0])]
     return Model(world.memory, threads, world.all_taken)
@@ -215,6 +223,7 @@ def mutual_exclusion(planted={}):  # noqa: B006
 
     def thread():
         yield from lock(guard)
+        world.scheduler.end += 1
         seen = yield Access("load", world.scheduler, "length")
         yield Access("store", world.scheduler, "length", None, (seen + 1,))
         yield from unlock(guard)
@@ -235,6 +244,10 @@ def join_and_finish(planted={}):  # noqa: B006
     joined, joining = world.tasks
     joined.joinable = 1
 
+    def finisher(worker):
+        joined.result = 7
+        yield from finish(worker, joined)
+
     def made_ready(worker, task):
         assert task is joining
         world.note(0, task)
@@ -247,6 +260,7 @@ def join_and_finish(planted={}):  # noqa: B006
         done = yield from join(worker, joining, joined)
         if done:
             world.note(0, joining)
+            assert joined.result == 7
         else:
             yield from wait_for(worker, joining)
 
@@ -254,7 +268,54 @@ def join_and_finish(planted={}):  # noqa: B006
         assert world.ledger.taken == ((0, 1),)
         assert joined.joiner == DONE and joined.status == Status.FINISHED
 
-    threads = [partial(joiner, world.workers[0]), partial(finish, world.workers[1], joined)]
+    threads = [partial(joiner, world.workers[0]), partial(finisher, world.workers[1])]
+    return Model(world.memory, threads, check)
+
+
+# Channels
+
+
+def hand_over(planted={}, capacity=0):  # noqa: B006
+    """One task sends while another receives: the value arrives once, and who had to wait for the
+    other is made ready once, after it has left its frame."""
+    world = World(2, 2)
+    sender, receiver = world.tasks
+    channel = Node.of(Channel, world.memory, "channel")
+    channel.capacity = capacity
+    channel.slots = Cells(world.memory, "slots", [0] * capacity, plain=True)
+
+    def made_ready(worker, task):
+        assert task.status == Status.WAITING
+        task.status = Status.READY
+        world.note(0, task)
+        yield Access("fence")
+
+    steps = world.steps(planted, ready=made_ready)
+    send, receive, unlock = map(steps, (channels.send, channels.receive, locks.unlock))
+
+    def sending(worker):
+        way = yield from send(worker, sender, channel, 5)
+        if way == channels.SUSPEND:
+            yield from unlock(worker.unlock.lock)  # as `tasks.run`
+            world.waited.value += 1
+        else:
+            assert way == channels.PASSED
+
+    def receiving(worker):
+        way = yield from receive(worker, receiver, channel)
+        if way == channels.SUSPEND:
+            yield from unlock(worker.unlock.lock)
+            world.waited.value += 1
+
+    world.waited = Node(world.memory, "waited", {"value": 0})
+
+    def check(ended):
+        assert len(ended) == 2
+        assert (receiver.value, receiver.ok) == (5, 1)
+        assert len(world.taken()) == world.waited.value <= 1
+        assert channel.length == 0
+
+    threads = [partial(sending, world.workers[0]), partial(receiving, world.workers[1])]
     return Model(world.memory, threads, check)
 
 
@@ -309,6 +370,8 @@ SOUND = [
     (until_all_rest, {}),
     (mutual_exclusion, {}),
     (join_and_finish, {}),
+    (hand_over, {}),
+    (hand_over, {"capacity": 1}),
     (depot, {}),
 ]
 
@@ -317,6 +380,11 @@ SOUND = [
 def test_no_interleaving_breaks_it(make, size):
     """With stores that wait, which includes the cases in which they do not."""
     assert explore(make(**size), tso=True).ends > 0
+
+
+@pytest.mark.parametrize("make, size", SOUND, ids=[f"{m.__name__}{s or ''}" for m, s in SOUND])
+def test_the_orders_keep_plain_accesses_apart(make, size):
+    assert explore(make(**size)).ends > 0
 
 
 def mutated(make, function, old, new):
@@ -358,7 +426,7 @@ PLANTED = [
         "worker.next.store(None, relaxed)\n    return task",
     ),
     # a lock that two find free
-    mutated(mutual_exclusion, "lock", "guard.held.exchange(1)", "guard.held.load(acquire)"),
+    mutated(mutual_exclusion, "lock", "guard.held.exchange(1)", "guard.held.load(relaxed)"),
     # a task that finishes between the look and the wait is missed
     mutated(
         join_and_finish,
@@ -368,9 +436,37 @@ PLANTED = [
     ),
     # the last worker to sleep does not see that it is the last
     mutated(until_all_rest, "rest", "(1 << scheduler.workers) - 1", "0"),
+    # who waits is put into the list without the lock
+    mutated(
+        hand_over,
+        "send",
+        "append(channel.senders, task)",
+        "unlock(channel.lock)\n    append(channel.senders, task)",
+    ),
     # a batch in two places
     mutated(depot, "put_aside", "worker.free[index] = None", "pass"),
 ]
+
+
+# An order each that is too weak, although no x86 would ever show it.
+TOO_WEAK = [
+    mutated(ring, "put", "tail.store(tail + 1, release)", "tail.store(tail + 1, relaxed)"),
+    mutated(ring, "steal", "victim.tail.load(acquire)", "victim.tail.load(relaxed)"),
+    mutated(mutual_exclusion, "unlock", "held.store(0, release)", "held.store(0, relaxed)"),
+    mutated(
+        join_and_finish,
+        "join",
+        "other.joiner.load(acquire)",
+        "other.joiner.load(relaxed)",
+    ),
+]
+
+
+@pytest.mark.parametrize("make, planted", TOO_WEAK)
+def test_an_order_that_is_too_weak_is_found(make, planted):
+    with pytest.raises(Violation, match="is in no order to"):
+        explore(make(planted))
+    explore(make(planted), tso=True)
 
 
 @pytest.mark.parametrize("make, planted", PLANTED)

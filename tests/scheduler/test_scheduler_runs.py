@@ -52,7 +52,7 @@ def doubling(worker: Worker, task: Task):
 
 ENTRIES = (
     noting, forever, doubling, bench.parked, bench.launcher, bench.nothing, bench.producer,
-    bench.consumer, bench.work_launcher, bench.worker_of_work,
+    bench.consumer, bench.work_launcher, bench.computing,
 )  # fmt: skip
 
 
@@ -165,8 +165,11 @@ def test_ctrl_c_ends_a_run():
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         here.run()
-    alive = {thread.name for thread in threading.enumerate()}
-    assert not [name for name in alive if "work" in name]
+    here.launch("forever")  # nobody runs any more: the workers are free
+    timer = threading.Timer(0.05, here.halt)
+    timer.start()
+    here.run()
+    assert here.waiting == 6
 
 
 @COMPOSITIONS
@@ -181,7 +184,7 @@ def test_memory_is_used_again(parallel):
 
 def test_memory_comes_back_from_workers_that_finish_what_others_launch():
     here = machine(workers=4)
-    entry = kernel(True).entry["worker_of_work"]
+    entry = kernel(True).entry["computing"]
     here.launch("work_launcher", [50_000, entry, 100])
     here.run()
     assert here.waiting == 0

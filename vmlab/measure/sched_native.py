@@ -21,6 +21,7 @@ _FUNCTIONS = (
     bench.answer,
     bench.stages,
     bench.park_many,
+    bench.compute,
 )
 _ENTRIES = (
     bench.nothing,
@@ -33,7 +34,7 @@ _ENTRIES = (
     bench.stamping_launcher,
     bench.stamped,
     bench.work_launcher,
-    bench.worker_of_work,
+    bench.computing,
     bench.parked,
 )
 
@@ -150,10 +151,24 @@ class NativeScheduler(System):
             taken[name] = self.clock.nanoseconds(table.ticks(), bench.BATCH)
         return taken
 
+    def seconds_of_bare_work(self, tasks: int, rounds: int) -> float:
+        """The same work on as many threads that share nothing: what the machine gives."""
+        each = tasks * rounds // self.workers
+        threads = [
+            threading.Thread(target=self.kernel.call["compute"], args=(each,))
+            for _ in range(self.workers)
+        ]
+        start = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return time.perf_counter() - start
+
     def seconds_of_work(self, tasks: int, rounds: int) -> float:
         """How long so many tasks take that compute and nothing else."""
         machine = Machine(self.kernel, self.workers, _MEMORY)
-        machine.launch("work_launcher", [tasks, self.kernel.entry["worker_of_work"], rounds])
+        machine.launch("work_launcher", [tasks, self.kernel.entry["computing"], rounds])
         start = time.perf_counter()
         machine.run()
         assert not machine.waiting

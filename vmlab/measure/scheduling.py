@@ -128,7 +128,8 @@ class Distribution:
 class Scheduling:
     """All that was measured. `cells` by operation and system; `stages`: nanoseconds of a launch up
     to the end of each stage, by system, stage and round; `speedups`: by round, the time that one
-    worker takes for parallel work by that of two."""
+    worker takes for parallel work by that of two; `bare_speedups`: the same of threads that share
+    nothing, which is what the machine gives at that time."""
 
     vmlab: str
     created: str
@@ -140,6 +141,7 @@ class Scheduling:
     cells: dict[tuple[Operation, str], Cell]
     stages: dict[str, dict[str, list[list[float]]]]
     speedups: list[float]
+    bare_speedups: list[float]
 
     def ratio(self, operation: Operation, system: System) -> Interval | None:
         """How many times what it takes goes into what Go takes with as many workers: the median of
@@ -221,6 +223,7 @@ def measure(
         cells={(o, s.name): Cell() for o in Operation for s in systems},
         stages={single.name: {}, alone.name: {}},
         speedups=[],
+        bare_speedups=[],
     )
     by_name = {system.name: system for system in systems}
     start = time.monotonic()
@@ -233,9 +236,10 @@ def measure(
         for native in (single, alone):
             for stage, samples in native.stages(_SAMPLES).items():
                 result.stages[native.name].setdefault(stage, []).append(samples)
-        result.speedups.append(
-            alone.seconds_of_work(_WORK_TASKS, _WORK_ROUNDS)
-            / two.seconds_of_work(_WORK_TASKS, _WORK_ROUNDS)
+        work = _WORK_TASKS, _WORK_ROUNDS
+        result.speedups.append(alone.seconds_of_work(*work) / two.seconds_of_work(*work))
+        result.bare_speedups.append(
+            alone.seconds_of_bare_work(*work) / two.seconds_of_bare_work(*work)
         )
     return result
 
