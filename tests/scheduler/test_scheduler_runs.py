@@ -145,14 +145,27 @@ def test_values_pass_through_tasks(parallel):
     assert here.waiting == 0
 
 
+def run_halted(here):
+    """Run, and halt again and again: on a busy machine the first time may be before the run."""
+    ended = threading.Event()
+
+    def halting():
+        while not ended.wait(0.05):
+            here.halt()
+
+    thread = threading.Thread(target=halting)
+    thread.start()
+    here.run()
+    ended.set()
+    thread.join()
+
+
 @pytest.mark.parametrize("parallel, workers", [(False, 1), (True, 1), (True, 3)])
 def test_halt_ends_tasks_that_do_not(parallel, workers):
     here = machine(parallel, workers)
     for _ in range(5):
         here.launch("forever")
-    timer = threading.Timer(0.05, here.halt)
-    timer.start()
-    here.run()
+    run_halted(here)
     assert here.waiting == 5
 
 
@@ -166,9 +179,7 @@ def test_ctrl_c_ends_a_run():
     with pytest.raises(KeyboardInterrupt):
         here.run()
     here.launch("forever")  # nobody runs any more: the workers are free
-    timer = threading.Timer(0.05, here.halt)
-    timer.start()
-    here.run()
+    run_halted(here)
     assert here.waiting == 6
 
 
