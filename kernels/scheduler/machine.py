@@ -23,8 +23,9 @@ class Machine:
     touched. Tasks are launched, then `run` runs them all until none can go on."""
 
     def __init__(self, kernel: Kernel, workers: int, memory: int):
-        if not 1 <= workers <= (MAX_WORKERS if kernel.parallel else 1):
-            raise ValueError(f"{workers} workers: this composition has 1 to {MAX_WORKERS}")
+        limit = MAX_WORKERS if kernel.parallel else 1
+        if not 1 <= workers <= limit:
+            raise ValueError(f"{workers} workers: this composition has 1, or at most {limit}")
         self.kernel = kernel
         self._begun: set[int] | None = None  # of the workers in the present run
         own = Scheduler.bytes + workers * Worker.bytes

@@ -75,9 +75,7 @@ class Translator:
     """Translates functions into one module.
 
     `constants` replaces global names of the sources; `PARALLEL` among them decides whether fields
-    that workers share are accessed atomically. `allocate` and `give_back` are the functions of the
-    language that provide the memory of frames: `allocate(worker, bytes) -> Word`, 0 if there is
-    none, and `give_back(worker, address, bytes)`; `no_memory(worker)` says what happens then."""
+    that workers share are accessed atomically."""
 
     def __init__(self, module: ir.Module, constants: Mapping[str, object], frames: "Frames"):
         self.module = module
@@ -88,6 +86,10 @@ class Translator:
     @property
     def parallel(self) -> bool:
         return bool(self.constants.get("PARALLEL", language.PARALLEL))
+
+    @property
+    def architecture(self) -> str:
+        return self.module.triple.split("-")[0]
 
     def function(self, source: FunctionType) -> ir.Function:
         """The LLVM function of a function of the language."""
@@ -114,7 +116,9 @@ class Translator:
 
 
 class Frames:
-    """Where coroutine frames come from."""
+    """Where the memory of coroutine frames comes from, as functions of the language:
+    `allocate(worker, bytes) -> Word`, 0 if there is none, and `give_back(worker, address, bytes)`.
+    If there was none, `no_memory(worker)` is called, and the task leaves its frame for good."""
 
     def __init__(self, allocate: Callable, give_back: Callable, no_memory: Callable):
         self.allocate = allocate
@@ -517,13 +521,17 @@ class _Body:
             self.b.fence("seq_cst")
 
     def _pause(self):
-        hints = {"x86_64": "pause", "aarch64": "isb"}
-        hint = hints.get(self.translator.module.triple.split("-")[0])
+        hint = {"x86_64": "pause", "aarch64": "isb", "arm64": "isb"}.get(
+            self.translator.architecture
+        )
         if hint:
             self.b.asm(ir.FunctionType(VOID, []), hint, "~{memory}", [], True)
 
     def _cycles(self):
-        return self.b.call(self.translator.declared("llvm.readcyclecounter", I64, []), []), Word
+        # On aarch64 the cycle counter is the kernel's own; the steady one ticks more slowly.
+        arm = self.translator.architecture in ("aarch64", "arm64")
+        name = "llvm.readsteadycounter" if arm else "llvm.readcyclecounter"
+        return self.b.call(self.translator.declared(name, I64, []), []), Word
 
     def _suspend(self):
         self.coroutine.suspend(self)

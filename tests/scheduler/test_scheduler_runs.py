@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from vmlab.kernels.scheduler import bench
+from vmlab.kernels.scheduler import bench, futex
 from vmlab.kernels.scheduler.channels import receive, send
 from vmlab.kernels.scheduler.composition import Kernel
 from vmlab.kernels.scheduler.language import put_at, suspend, word_at
@@ -117,6 +117,18 @@ def test_all_workers_leave_when_nothing_can_go_on():
     here.run()
     assert here.waiting == 1
     assert here.total("parked") <= 3  # the last one finds that all rest
+
+
+def test_without_a_futex_workers_look_now_and_then(monkeypatch):
+    monkeypatch.setattr(futex, "FUTEX", 0)
+    polling = Kernel("test-polling", True, FUNCTIONS, ENTRIES)
+    assert "usleep" in polling.assembly
+    assert "syscall" not in polling.assembly
+    here = Machine(polling, 3, 1 << 20)
+    here.launch("work_launcher", [1_000, polling.entry["computing"], 1_000])
+    here.launch("parked", [here.channel(0)])
+    here.run()
+    assert here.waiting == 1
 
 
 @COMPOSITIONS
