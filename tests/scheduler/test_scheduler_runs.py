@@ -181,12 +181,19 @@ def test_halt_ends_tasks_that_do_not(parallel, workers):
     assert here.waiting == 5
 
 
-def test_ctrl_c_ends_a_run():
+@pytest.fixture
+def ctrl_c():
+    """The signal. A shell lets what it starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.SIGINT
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_a_run(ctrl_c):
     here = machine(workers=2)
     for _ in range(5):
         here.launch("forever")
-    main = threading.main_thread().ident
-    timer = threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGINT))
+    timer = threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, ctrl_c))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         here.run()
