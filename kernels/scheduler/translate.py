@@ -102,8 +102,6 @@ class Translator:
             if source.__dict__.get("outlined"):
                 made.attributes.add("noinline")
                 made.attributes.add("cold")
-            if source.__dict__.get("replicated"):
-                made.attributes.add("alwaysinline")
             self._functions[source] = made
             _Body(self, source, made).translate()
         return self._functions[source]

@@ -9,13 +9,13 @@ import time
 
 import pytest
 
-from vmlab.kernels.scheduler import bench, futex
+from vmlab.kernels.scheduler import bench, futex, memory
 from vmlab.kernels.scheduler.channels import receive, send
 from vmlab.kernels.scheduler.composition import Kernel
 from vmlab.kernels.scheduler.language import put_at, suspend, word_at
 from vmlab.kernels.scheduler.layout import Channel, Task, Worker
-from vmlab.kernels.scheduler.machine import FUNCTIONS, Machine, OutOfMemory
-from vmlab.kernels.scheduler.structures import WORD_BYTES
+from vmlab.kernels.scheduler.machine import ALIGNMENT, FUNCTIONS, Machine, OutOfMemory
+from vmlab.kernels.scheduler.structures import LINE_BYTES, WORD_BYTES
 from vmlab.kernels.scheduler.tasks import yield_
 
 COMPOSITIONS = pytest.mark.parametrize("parallel", [False, True], ids=["one", "several"])
@@ -200,6 +200,23 @@ def test_ctrl_c_ends_a_run(ctrl_c):
     here.launch("forever")  # nobody runs any more: the workers are free
     run_halted(here)
     assert here.waiting == 6
+
+
+@COMPOSITIONS
+def test_no_task_of_a_few_shares_a_set_of_the_cache_with_its_frame(parallel):
+    here = machine(parallel)
+    channel = here.channel(0)
+    tasks = [here.launch("parked", [channel]) for _ in range(memory.BATCH)]
+    here.run()
+    for task in tasks:
+        frame = here.get(Task, task, "frame")
+        lines = [task // LINE_BYTES % 64, task // LINE_BYTES % 64 + 1]
+        assert frame // LINE_BYTES % 64 not in lines
+
+
+def test_a_machine_begins_where_no_two_lines_of_a_set_look_alike():
+    for size in (0, 1, 1 << 20):
+        assert machine(memory=size).scheduler % ALIGNMENT == 0
 
 
 @COMPOSITIONS
