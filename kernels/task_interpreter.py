@@ -32,7 +32,7 @@ from vmlab.kernels.tasks import (
     block_words,
     record_stride,
 )
-from vmlab.outcome import SHOWN_WAITERS, Deadlock, TrapReport, Waiter
+from vmlab.outcome import MAX_LAUNCHES, SHOWN_WAITERS, Deadlock, TrapReport, Waiter
 
 
 class TaskInterpreterExecutable(InterpreterExecutable):
@@ -129,10 +129,10 @@ class TaskInterpreterExecutable(InterpreterExecutable):
         return self._encoded.places[self._offset(pc)]
 
     def _launches(self, address):
-        # There may be millions, but only as many different ones as there are `spawn`s.
+        # There may be many, but only as many different ones as there are `spawn`s.
         words, start = self._regions["records"].words, self.state.context.records
         launches = []
-        while address != start:
+        while address != start and len(launches) < MAX_LAUNCHES:
             record = (address - start) // WORD_BYTES
             launches.append(words[record + LAUNCH])
             address = words[record + LAUNCHER]

@@ -3,9 +3,12 @@
 import ctypes
 import functools
 import itertools
+import mmap
 import signal
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +16,7 @@ from vmlab.kernels.scheduler import bench, futex, memory
 from vmlab.kernels.scheduler.channels import receive, send
 from vmlab.kernels.scheduler.composition import Kernel
 from vmlab.kernels.scheduler.language import put_at, suspend, word_at
-from vmlab.kernels.scheduler.layout import Channel, Task, Worker
+from vmlab.kernels.scheduler.layout import Channel, Status, Task, Worker
 from vmlab.kernels.scheduler.machine import ALIGNMENT, FUNCTIONS, Machine, OutOfMemory
 from vmlab.kernels.scheduler.structures import LINE_BYTES, WORD_BYTES
 from vmlab.kernels.scheduler.tasks import yield_
@@ -63,6 +66,11 @@ def kernel(parallel):
 
 def machine(parallel=True, workers=1, memory=1 << 20):
     return Machine(kernel(parallel), workers, memory)
+
+
+def resident():
+    """The bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
 
 
 class Log:
@@ -248,6 +256,33 @@ def test_a_million_tasks_wait_in_256_bytes_each():
     here.run()
     assert launched == here.waiting == tasks
     assert (here.memory_used - before) / tasks <= 256
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("parallel, workers", [(False, 1), (True, 2)])
+def test_with_a_million_tasks_ctrl_c_is_answered_and_memory_comes_back(parallel, workers, ctrl_c):
+    tasks = 1_000_000
+    here = machine(parallel, workers, memory=tasks * 256)
+    call, entry = kernel(parallel).call, kernel(parallel).entry
+    call["park_many"](here.workers[0], entry["parked"], here.channel(0), tasks)
+    here.launch("forever")
+    last = here.launch("parked", [here.channel(0)])
+    sent = []
+
+    def interrupt(get=here.get):
+        while get(Task, last, "status") != Status.WAITING:
+            time.sleep(0.001)
+        sent.append(time.monotonic())
+        signal.pthread_kill(threading.main_thread().ident, ctrl_c)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        here.run()
+    assert time.monotonic() - sent[0] < 1.0  # users are promised 0.2, on a machine that is quiet
+    assert here.waiting == tasks + 2
+    alive = resident()
+    del here
+    assert resident() < alive - 120e6  # of 128 MB of descriptors alone
 
 
 @COMPOSITIONS
