@@ -1,8 +1,9 @@
 """What tasks cost on the scheduler kernel and on what else is installed, in interleaved rounds.
 
 A sample of most operations is the mean of a batch of `BATCH`, since one alone is shorter than the
-clock can see; a distribution is that of the batches of all rounds. Only the latency of a launch and
-waking a thread are single events. What reading the clock takes has been subtracted from each."""
+clock can see; a distribution is that of the batches of all rounds. Only the latency of a launch,
+waking, and the growth of Go's stacks are single events. What reading the clock takes has been
+subtracted from each."""
 
 from __future__ import annotations
 
@@ -22,10 +23,16 @@ from vmlab.measure.machine import Fact, describe_machine
 from vmlab.measure.sampling import Progress, draw_order
 from vmlab.measure.statistics import Interval, corrected, median_interval
 
-__all__ = ["ABSENT", "BATCH", "CAPACITY", "Operation", "System", "Unavailable", "measure"]
+__all__ = [
+    "ABSENT", "BATCH", "CAPACITY", "SETTLE_NANOSECONDS", "STAGES", "Clock", "Operation", "System",
+    "Unavailable", "measure",
+]  # fmt: skip
 
 # The reason of a cell whose system cannot do this at all.
 ABSENT = "has no such operation"
+
+# Before each waking, so that the other worker sleeps by then.
+SETTLE_NANOSECONDS = 50_000
 
 _SAMPLES = 200  # of a system in a round
 _CLOCK_SECONDS = 0.05
@@ -37,15 +44,26 @@ _WORK_TASKS, _WORK_ROUNDS = 4_000, 5_000
 
 
 class Operation(enum.Enum):
-    """What is measured, in nanoseconds; the last in bytes."""
+    """What is measured, in nanoseconds; `PARKED` in bytes."""
 
     LAUNCH = "launch, run, finish"
+    DESCRIPTOR = "launch, up to the descriptor"
+    ARGUMENTS = "launch, up to the argument block"
+    STATUS = "launch, up to the status"
+    QUEUE = "launch, up to the queue"
     LATENCY = "launch to first instruction"
     YIELD = "yield"
     UNBUFFERED = "unbuffered channel, round trip"
     BUFFERED = "buffered channel, a value"
-    WAKE = "wake a sleeping worker"
+    WAKE = "wake on a worker that sleeps"
     PARKED = "a waiting task, bytes"
+    GROWTH = "growth of a stack, 2 to 4 KiB"
+    MAP_TABLE = "stack map, from the table"
+    MAP_COMPUTED = "stack map, computed anew"
+
+
+# The stages of a launch, each with those before it.
+STAGES = (Operation.DESCRIPTOR, Operation.ARGUMENTS, Operation.STATUS, Operation.QUEUE)
 
 
 class Unavailable(Exception):
@@ -126,10 +144,9 @@ class Distribution:
 
 @dataclass(slots=True)
 class Scheduling:
-    """All that was measured. `cells` by operation and system; `stages`: nanoseconds of a launch up
-    to the end of each stage, by system, stage and round; `speedups`: by round, the time that one
-    worker takes for parallel work by that of two; `bare_speedups`: the same of threads that share
-    nothing, which is what the machine gives at that time."""
+    """All that was measured. `cells` by operation and system; `speedups`: by round, the time that
+    one worker takes for parallel work by that of two; `bare_speedups`: the same of threads that
+    share nothing, which is what the machine gives at that time."""
 
     vmlab: str
     created: str
@@ -139,7 +156,6 @@ class Scheduling:
     clock: Clock
     systems: list[System]
     cells: dict[tuple[Operation, str], Cell]
-    stages: dict[str, dict[str, list[list[float]]]]
     speedups: list[float]
     bare_speedups: list[float]
 
@@ -211,7 +227,7 @@ def measure(
         NativeScheduler(workers, parallel, clock)
         for workers, parallel in ((1, False), (1, True), (2, True))
     )
-    systems = [single, alone, two, *others()]
+    systems = [single, alone, two, *others(clock)]
     result = Scheduling(
         vmlab=vmlab.__version__,
         created=created,
@@ -221,7 +237,6 @@ def measure(
         clock=clock,
         systems=systems,
         cells={(o, s.name): Cell() for o in Operation for s in systems},
-        stages={single.name: {}, alone.name: {}},
         speedups=[],
         bare_speedups=[],
     )
@@ -233,9 +248,6 @@ def measure(
         for name in order:
             for operation in Operation:
                 _measure(by_name[name], operation, result.cells[operation, name])
-        for native in (single, alone):
-            for stage, samples in native.stages(_SAMPLES).items():
-                result.stages[native.name].setdefault(stage, []).append(samples)
         work = _WORK_TASKS, _WORK_ROUNDS
         result.speedups.append(alone.seconds_of_work(*work) / two.seconds_of_work(*work))
         result.bare_speedups.append(
@@ -244,12 +256,20 @@ def measure(
     return result
 
 
-def others() -> list[System]:
+def others(clock: Clock) -> list[System]:
     """What the kernel is compared with."""
     from vmlab.measure.sched_go import Go
     from vmlab.measure.sched_python import SYSTEMS
+    from vmlab.measure.sched_threads import PosixThreads
+    from vmlab.measure.sched_vm import VirtualMachine
 
-    return [Go(1), Go(2), *(system() for system in SYSTEMS)]
+    return [
+        VirtualMachine(),
+        Go(1),
+        Go(2),
+        PosixThreads(clock),
+        *(system() for system in SYSTEMS),
+    ]
 
 
 def _measure(system: System, operation: Operation, cell: Cell) -> None:

@@ -11,7 +11,7 @@ from importlib import resources
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
-from vmlab.measure.scheduling import ABSENT, Distribution, Operation
+from vmlab.measure.scheduling import ABSENT, STAGES, Distribution, Operation
 from vmlab.report.json_report import machine_facts
 from vmlab.report.numbers import interval, significant
 from vmlab.report.table import NONE
@@ -19,7 +19,7 @@ from vmlab.report.table import NONE
 if TYPE_CHECKING:
     from vmlab.measure.scheduling import Cell, Scheduling, System
 
-SCHEMA = "vmlab-sched/1"
+SCHEMA = "vmlab-sched/2"
 
 _HEADERS = ("operation", "system", "P50", "P99", "σ", "MAD", "Go's by this")
 
@@ -98,13 +98,7 @@ def notes(result: Scheduling) -> Iterator[str]:
         f" {clock.resolution_ticks * clock.nanoseconds_a_tick:.2f} ns; reading it takes"
         f" {clock.cost_ticks * clock.nanoseconds_a_tick:.1f} ns, which is subtracted"
     )
-    for name, stages in result.stages.items():
-        before, parts = 0.0, []
-        for stage, rounds in stages.items():
-            until = statistics.median(map(statistics.median, rounds))
-            parts.append(f"{stage} {significant(max(0.0, until - before))}")
-            before = until
-        yield f"a launch alone on {name}, by stage: {', '.join(parts)} ns"
+    yield from _stages(result)
     workers, threads = map(statistics.median, (result.speedups, result.bare_speedups))
     yield (
         f"parallel work: two workers do {workers:.2f} times what one does in the same time; two"
@@ -117,6 +111,20 @@ def notes(result: Scheduling) -> Iterator[str]:
         for reason in reasons:
             yield f"no {system.name}: {reason}"
     yield "versions: " + ", ".join(f"{name} {v}" for name, v in result.versions.items())
+
+
+def _stages(result: Scheduling) -> Iterator[str]:
+    """What each stage of a launch adds to those before it."""
+    for system in result.systems:
+        cells = [result.cells[stage, system.name] for stage in STAGES]
+        if not all(cell.rounds for cell in cells):
+            continue
+        before, parts = 0.0, []
+        for stage, cell in zip(STAGES, cells, strict=True):
+            until = statistics.median(cell.samples)
+            parts.append(f"{stage.name.lower()} {significant(max(0.0, until - before))}")
+            before = until
+        yield f"a launch on {system.name}, what each stage adds: {', '.join(parts)} ns (medians)"
 
 
 def schema() -> dict[str, Any]:
@@ -150,7 +158,6 @@ def to_json(result: Scheduling) -> str:
             for system in result.systems
             for cell in [result.cells[operation, system.name]]
         ],
-        "stages": result.stages,
         "speedups": result.speedups,
         "bare_speedups": result.bare_speedups,
         "notes": list(notes(result)),
