@@ -39,7 +39,7 @@ func clockCost() time.Duration {
 	}
 }
 
-// Frames of `down`, some 160 bytes each, that do not fit into 2 KiB, but into 4.
+// Frames of `down`, 128 bytes each, that do not fit into 2 KiB, but into 4.
 const frames = 15
 
 //go:noinline

@@ -34,7 +34,7 @@ class Maps:
         order = list(range(self.count))
         random.Random(self.count).shuffle(order)
         following = dict(zip(order, [*order[1:], order[0]], strict=True))
-        self._kept = []
+        self._kept: list[object] = []
         self.table = self._array([packed(stack) for stack in proof.before])
         self.order = self._array([following[at] for at in range(self.count)])
         self.steps = self._array(steps(program, index, proof))

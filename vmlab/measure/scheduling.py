@@ -15,13 +15,17 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import vmlab
 from vmlab.comparison import DEFAULT_ROUNDS, QUICK_ROUNDS
 from vmlab.kernels.scheduler.bench import BATCH, CAPACITY
 from vmlab.measure.machine import Fact, describe_machine
 from vmlab.measure.sampling import Progress, draw_order
-from vmlab.measure.statistics import Interval, corrected, median_interval
+from vmlab.measure.statistics import CONFIDENCE, Interval, corrected, median_interval
+
+if TYPE_CHECKING:
+    from vmlab.measure.sched_native import NativeScheduler
 
 __all__ = [
     "ABSENT", "BATCH", "CAPACITY", "SETTLE_NANOSECONDS", "STAGES", "Clock", "Operation", "System",
@@ -39,8 +43,8 @@ _CLOCK_SECONDS = 0.05
 _CLOCK_READINGS = 10_000
 
 # Parallel work: as many tasks, of as many rounds of a generator of random numbers, some ten
-# microseconds.
-_WORK_TASKS, _WORK_ROUNDS = 4_000, 5_000
+# microseconds; so often in a round.
+_WORK_TASKS, _WORK_ROUNDS, _WORK_REPEATS = 1_000, 5_000, 4
 
 
 class Operation(enum.Enum):
@@ -92,8 +96,8 @@ class Clock:
 
     nanoseconds_a_tick  against `time.perf_counter_ns`
     cost_ticks          what two readings are apart: the median, which is subtracted
-    resolution_ticks    the smallest step seen between two readings that differ: on many CPUs the
-                        counter goes on by several ticks at a time
+    resolution_ticks    the step that nine of ten make, of two readings in a row that differ: on
+                        many CPUs the counter goes on by several ticks at a time
     """
 
     nanoseconds_a_tick: float
@@ -144,9 +148,10 @@ class Distribution:
 
 @dataclass(slots=True)
 class Scheduling:
-    """All that was measured. `cells` by operation and system; `speedups`: by round, the time that
-    one worker takes for parallel work by that of two; `bare_speedups`: the same of threads that
-    share nothing, which is what the machine gives at that time."""
+    """All that was measured. `cells` by operation and system; `speedups`: the time that
+    one worker takes for parallel work by that of two, `_WORK_REPEATS` times a round;
+    `bare_speedups`: the same of threads that share nothing, just after it, which is what the
+    machine gives at that time."""
 
     vmlab: str
     created: str
@@ -158,6 +163,12 @@ class Scheduling:
     cells: dict[tuple[Operation, str], Cell]
     speedups: list[float]
     bare_speedups: list[float]
+
+    @property
+    def work_ratio(self) -> Interval:
+        """What two workers do more than one, of what two bare threads do more than one."""
+        pairs = zip(self.speedups, self.bare_speedups, strict=True)
+        return median_interval([own / bare for own, bare in pairs], CONFIDENCE)
 
     def ratio(self, operation: Operation, system: System) -> Interval | None:
         """How many times what it takes goes into what Go takes with as many workers: the median of
@@ -204,8 +215,9 @@ def calibrate() -> Clock:
     while time.perf_counter_ns() - start < _CLOCK_SECONDS * 1e9:
         pass
     end, last = time.perf_counter_ns(), now_ticks()
-    steps = [step for step in costs if step > 0]
-    return Clock((end - start) / (last - first), statistics.median(costs), min(steps, default=1))
+    steps = sorted(step for step in costs if step > 0)
+    resolution = steps[len(steps) // 10] if steps else 1
+    return Clock((end - start) / (last - first), statistics.median(costs), resolution)
 
 
 def measure(
@@ -248,12 +260,17 @@ def measure(
         for name in order:
             for operation in Operation:
                 _measure(by_name[name], operation, result.cells[operation, name])
-        work = _WORK_TASKS, _WORK_ROUNDS
-        result.speedups.append(alone.seconds_of_work(*work) / two.seconds_of_work(*work))
-        result.bare_speedups.append(
-            alone.seconds_of_bare_work(*work) / two.seconds_of_bare_work(*work)
-        )
+        _work(alone, two, result)
     return result
+
+
+def _work(one: NativeScheduler, two: NativeScheduler, result: Scheduling) -> None:
+    """Each some 10 ms, and all four after one another, so that they meet the same machine."""
+    work = _WORK_TASKS, _WORK_ROUNDS
+    for _ in range(_WORK_REPEATS):
+        alone, bare_alone = one.seconds_of_work(*work), one.seconds_of_bare_work(*work)
+        result.speedups.append(alone / two.seconds_of_work(*work))
+        result.bare_speedups.append(bare_alone / two.seconds_of_bare_work(*work))
 
 
 def others(clock: Clock) -> list[System]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib import resources
 from textwrap import indent
@@ -17,7 +17,7 @@ from vmlab.report.numbers import interval, significant
 from vmlab.report.table import NONE
 
 if TYPE_CHECKING:
-    from vmlab.measure.scheduling import Cell, Scheduling, System
+    from vmlab.measure.scheduling import Cell, Clock, Scheduling, System
 
 SCHEMA = "vmlab-sched/2"
 
@@ -67,7 +67,15 @@ def _row(result: Scheduling, operation: Operation, system: System, cell: Cell) -
     else:
         spread = [significant(n) for n in (found.p99, found.deviation, found.mad)]
         times = NONE if ratio is None else interval(ratio)
-    return [system.name, significant(found.p50), *spread, times]
+    return [system.name, typical(found, result.clock), *spread, times]
+
+
+def typical(found: Distribution, clock: Clock) -> str:
+    """The median. Only a single event can be too short for the clock: it is below its resolution,
+    then."""
+    if found.p50 < clock.nanoseconds_a_tick:
+        return f"< {significant(clock.resolution_ticks * clock.nanoseconds_a_tick)}"
+    return significant(found.p50)
 
 
 def text(result: Scheduling) -> str:
@@ -89,21 +97,24 @@ def notes(result: Scheduling) -> Iterator[str]:
         " confidence (sign test)"
     )
     yield (
-        "a sample is the mean of a batch, but of the launch to first instruction and the wake,"
-        " where it is one event; σ follows a few far samples, MAD does not"
+        "a sample is the mean of a batch, but of the launch to first instruction, the wake and"
+        " Go's growth, where it is one event; σ follows a few far samples, MAD does not"
     )
     clock = result.clock
     yield (
         f"clock: the time stamp counter, {clock.nanoseconds_a_tick:.4f} ns a tick, resolution"
-        f" {clock.resolution_ticks * clock.nanoseconds_a_tick:.2f} ns; reading it takes"
+        f" {clock.resolution_ticks * clock.nanoseconds_a_tick:.2f} ns, below which a single event"
+        " may be; reading it takes"
         f" {clock.cost_ticks * clock.nanoseconds_a_tick:.1f} ns, which is subtracted"
     )
     yield from _stages(result)
     workers, threads = map(statistics.median, (result.speedups, result.bare_speedups))
     yield (
-        f"parallel work: two workers do {workers:.2f} times what one does in the same time; two"
-        f" threads that share nothing do {threads:.2f} times what one does: that is what the"
-        " machine gave (medians of the rounds)"
+        f"parallel work: two workers do {workers:.2f} times what one does in the same time"
+        f" ({_quarters(result.speedups)}); two threads that share nothing, measured in turn with"
+        f" them, do {threads:.2f} times what one does ({_quarters(result.bare_speedups)}): that is"
+        f" what the machine gave. Pair by pair the first is {interval(result.work_ratio)} of the"
+        " second: what the scheduler kept of it"
     )
     yield from GUARANTEES
     for system in result.systems:
@@ -111,6 +122,11 @@ def notes(result: Scheduling) -> Iterator[str]:
         for reason in reasons:
             yield f"no {system.name}: {reason}"
     yield "versions: " + ", ".join(f"{name} {v}" for name, v in result.versions.items())
+
+
+def _quarters(values: Sequence[float]) -> str:
+    low, _, high = statistics.quantiles(values, n=4)
+    return f"half of the time {low:.2f} to {high:.2f}"
 
 
 def _stages(result: Scheduling) -> Iterator[str]:
