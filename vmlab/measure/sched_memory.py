@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import mmap
+import signal
 import subprocess
 import sys
 import threading
@@ -93,6 +94,7 @@ _SYSTEMS = {
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # at once, whatever waits
     system, tasks = _SYSTEMS[sys.argv[1]], int(sys.argv[2])
     system(1, lambda: None)  # what the system itself takes is there by now
     before = _resident()
