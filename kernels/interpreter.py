@@ -10,9 +10,9 @@ from itertools import chain
 
 from llvmlite import ir
 
-from vmlab.isa import WORD_BYTES, Flow, Trap
+from vmlab.isa import FRAME_RECORD_WORDS, WORD_BYTES, Flow, Trap
 from vmlab.kernels.callgraph import CallGraph
-from vmlab.kernels.context import FRAME_RECORD_WORDS, Region
+from vmlab.kernels.context import Region
 from vmlab.kernels.dispatch import Registers
 from vmlab.kernels.emitter import Emitter
 from vmlab.kernels.encoding import HALT, InstructionSet, encode, interpreter_needs
