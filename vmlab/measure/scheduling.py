@@ -7,7 +7,6 @@ subtracted from each."""
 
 from __future__ import annotations
 
-import datetime
 import enum
 import random
 import statistics
@@ -20,8 +19,9 @@ from typing import TYPE_CHECKING
 import vmlab
 from vmlab.comparison import DEFAULT_ROUNDS, QUICK_ROUNDS
 from vmlab.kernels.scheduler.bench import BATCH, CAPACITY
+from vmlab.measure.clock import timestamp
 from vmlab.measure.machine import Fact, describe_machine
-from vmlab.measure.sampling import Progress, draw_order
+from vmlab.measure.sampling import Progress, draw_order, silent
 from vmlab.measure.statistics import CONFIDENCE, Interval, corrected, median_interval
 
 if TYPE_CHECKING:
@@ -224,13 +224,13 @@ def measure(
     *,
     quick: bool = False,
     seed: int | None = None,
-    progress: Progress = lambda *_: None,
+    progress: Progress = silent,
 ) -> Scheduling:
     """Measure every system, in rounds of random order; with `quick`, fewer rounds. Systems that are
     not there keep their cells, with the reason."""
     from vmlab.measure.sched_native import NativeScheduler
 
-    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    created = timestamp()
     rounds = QUICK_ROUNDS if quick else DEFAULT_ROUNDS
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     progress("compiling", 0, 1, None)

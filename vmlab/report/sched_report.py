@@ -7,12 +7,12 @@ import json
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from importlib import resources
-from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from vmlab.measure.scheduling import ABSENT, STAGES, Distribution, Operation
+from vmlab.report import schemas
 from vmlab.report.json_report import machine_facts
+from vmlab.report.notes import labelled
 from vmlab.report.numbers import interval, significant
 from vmlab.report.table import NONE
 
@@ -86,7 +86,7 @@ def text(result: Scheduling) -> str:
 
 
 def remarks(result: Scheduling) -> str:
-    return "\n".join(f"Note: {indent(note, '      ').strip()}" for note in notes(result))
+    return labelled(notes(result))
 
 
 def notes(result: Scheduling) -> Iterator[str]:
@@ -145,10 +145,7 @@ def _stages(result: Scheduling) -> Iterator[str]:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of these results."""
-    loaded: dict[str, Any] = json.loads(
-        resources.files("vmlab.report").joinpath("sched_schema.json").read_text("utf-8")
-    )
-    return loaded
+    return schemas.load("sched_schema.json")
 
 
 def to_json(result: Scheduling) -> str:
