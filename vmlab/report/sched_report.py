@@ -30,7 +30,11 @@ GUARANTEES = (
     " no lost wake-up; tasks that wait for ever are found. It has no preemption, no growing stacks,"
     " no garbage collector, no timers and no I/O. The measured tasks are compiled coroutines"
     " without the checks of VM programs (fuel, depth, traps)",
-    "Go promises no order of goroutines, and has all of those",
+    "Go promises no order of goroutines, and has all of those. Another worker may take a task that"
+    " was just made ready only after some microseconds, on either side: so it is not torn from the"
+    " one that woke it",
+    "VM programs: an interpreter executes the tasks, with limits, traps and growing stacks; the loop"
+    " around the operation is in the time",
     "Python's systems: the interpreter runs the tasks, and its time is in every sample; a round"
     " trip of asyncio and of threads goes through two queues, since neither has a channel that"
     " hands over",
@@ -115,6 +119,11 @@ def notes(result: Scheduling) -> Iterator[str]:
         f" them, do {threads:.2f} times what one does ({_quarters(result.bare_speedups)}): that is"
         f" what the machine gave. Pair by pair the first is {interval(result.work_ratio)} of the"
         " second: what the scheduler kept of it"
+    )
+    yield (
+        "a waiting task: of a million by the kernel's own account; Go: what its runtime took from"
+        " the system for 100,000; others: by what a process grew, by a million of VM programs, by"
+        " 1,000 threads, else by 100,000"
     )
     yield from GUARANTEES
     for system in result.systems:
