@@ -33,7 +33,7 @@ GUARANTEES = (
     "Go promises no order of goroutines, and has all of those. Another worker may take a task that"
     " was just made ready only after some microseconds, on either side: so it is not torn from the"
     " one that woke it",
-    "VM programs: an interpreter executes the tasks, with limits, traps and growing stacks; the loop"
+    "VM programs: an interpreter executes the tasks, with limits, traps, growing stacks; the loop"
     " around the operation is in the time",
     "Python's systems: the interpreter runs the tasks, and its time is in every sample; a round"
     " trip of asyncio and of threads goes through two queues, since neither has a channel that"
