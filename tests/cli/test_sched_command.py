@@ -75,7 +75,8 @@ def test_json_follows_its_schema(sched):
     for stage in scheduling.STAGES:
         assert cells[stage.name.lower(), "vmlab, single-worker"]["distribution"]["count"] == 110
     assert cells["growth", "vmlab, single-worker"]["reason"] == scheduling.ABSENT
-    assert len(data["speedups"]) == len(data["bare_speedups"]) == 11 * 4
+    for work in (data["work"], data["bare_work"]):
+        assert len(work["speedups"]) == len(work["processor_time"]) == 11 * 4
 
 
 def test_a_report_in_a_file(sched):

@@ -6,13 +6,13 @@ import ctypes
 import functools
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vmlab.kernels.scheduler import bench, bench_stack_maps
 from vmlab.kernels.scheduler.composition import Kernel
 from vmlab.kernels.scheduler.machine import FUNCTIONS, Machine
 from vmlab.measure.sched_stack_maps import stack_maps
-from vmlab.measure.scheduling import SETTLE_NANOSECONDS, STAGES, Clock, Operation, System
+from vmlab.measure.scheduling import SETTLE_NANOSECONDS, STAGES, Clock, Operation, Spent, System
 
 _FUNCTIONS = (
     *FUNCTIONS,
@@ -162,25 +162,32 @@ class NativeScheduler(System):
         assert launched == machine.waiting == tasks
         return float(machine.memory_used - before) / tasks
 
-    def seconds_of_bare_work(self, tasks: int, rounds: int) -> float:
+    def bare_work(self, tasks: int, rounds: int) -> Spent:
         """The same work on as many threads that share nothing: what the machine gives."""
         each = tasks * rounds // self.workers
         threads = [
             threading.Thread(target=self.kernel.call["compute"], args=(each,))
             for _ in range(self.workers)
         ]
-        start = time.perf_counter()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return time.perf_counter() - start
 
-    def seconds_of_work(self, tasks: int, rounds: int) -> float:
-        """How long so many tasks take that compute and nothing else."""
+        def run() -> None:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+        return _spent(run)
+
+    def work(self, tasks: int, rounds: int) -> Spent:
+        """So many tasks that compute and nothing else."""
         machine = Machine(self.kernel, self.workers, _MEMORY)
         machine.launch("work_launcher", [tasks, self.kernel.entry["computing"], rounds])
-        start = time.perf_counter()
-        machine.run()
+        spent = _spent(machine.run)
         assert not machine.waiting
-        return time.perf_counter() - start
+        return spent
+
+
+def _spent(work: Callable[[], None]) -> Spent:
+    start, before = time.perf_counter(), time.process_time()
+    work()
+    return Spent(time.perf_counter() - start, time.process_time() - before)

@@ -22,7 +22,7 @@ from vmlab.kernels.scheduler.bench import BATCH, CAPACITY
 from vmlab.measure.clock import timestamp
 from vmlab.measure.machine import Fact, describe_machine
 from vmlab.measure.sampling import Progress, draw_order, silent
-from vmlab.measure.statistics import CONFIDENCE, Interval, corrected, median_interval
+from vmlab.measure.statistics import Interval, corrected, median_interval
 
 if TYPE_CHECKING:
     from vmlab.measure.sched_native import NativeScheduler
@@ -146,12 +146,32 @@ class Distribution:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a piece of work took: on the clock, and of all processors together."""
+
+    seconds: float
+    processor_seconds: float
+
+
+@dataclass(slots=True)
+class Parallel:
+    """The same work on one thread and on two, `_WORK_REPEATS` times a round.
+
+    speedups        the time that one takes by that of two
+    processor_time  the processors' time that two take by that of one: what working together costs,
+                    whatever else the machine has to do
+    """
+
+    speedups: list[float]
+    processor_time: list[float]
+
+
 @dataclass(slots=True)
 class Scheduling:
-    """All that was measured. `cells` by operation and system; `speedups`: the time that
-    one worker takes for parallel work by that of two, `_WORK_REPEATS` times a round;
-    `bare_speedups`: the same of threads that share nothing, just after it, which is what the
-    machine gives at that time."""
+    """All that was measured. `cells` by operation and system; `work`: parallel work of two workers;
+    `bare_work`: that of two threads that share nothing, just after it, which is what the machine
+    gives at that time."""
 
     vmlab: str
     created: str
@@ -161,14 +181,8 @@ class Scheduling:
     clock: Clock
     systems: list[System]
     cells: dict[tuple[Operation, str], Cell]
-    speedups: list[float]
-    bare_speedups: list[float]
-
-    @property
-    def work_ratio(self) -> Interval:
-        """What two workers do more than one, of what two bare threads do more than one."""
-        pairs = zip(self.speedups, self.bare_speedups, strict=True)
-        return median_interval([own / bare for own, bare in pairs], CONFIDENCE)
+    work: Parallel
+    bare_work: Parallel
 
     def ratio(self, operation: Operation, system: System) -> Interval | None:
         """How many times what it takes goes into what Go takes with as many workers: the median of
@@ -249,8 +263,8 @@ def measure(
         clock=clock,
         systems=systems,
         cells={(o, s.name): Cell() for o in Operation for s in systems},
-        speedups=[],
-        bare_speedups=[],
+        work=Parallel([], []),
+        bare_work=Parallel([], []),
     )
     by_name = {system.name: system for system in systems}
     start = time.monotonic()
@@ -268,9 +282,10 @@ def _work(one: NativeScheduler, two: NativeScheduler, result: Scheduling) -> Non
     """Each some 10 ms, and all four after one another, so that they meet the same machine."""
     work = _WORK_TASKS, _WORK_ROUNDS
     for _ in range(_WORK_REPEATS):
-        alone, bare_alone = one.seconds_of_work(*work), one.seconds_of_bare_work(*work)
-        result.speedups.append(alone / two.seconds_of_work(*work))
-        result.bare_speedups.append(bare_alone / two.seconds_of_bare_work(*work))
+        for measured, bare in ((result.work, False), (result.bare_work, True)):
+            alone, both = ((s.bare_work if bare else s.work)(*work) for s in (one, two))
+            measured.speedups.append(alone.seconds / both.seconds)
+            measured.processor_time.append(both.processor_seconds / alone.processor_seconds)
 
 
 def others(clock: Clock) -> list[System]:

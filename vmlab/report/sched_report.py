@@ -112,13 +112,14 @@ def notes(result: Scheduling) -> Iterator[str]:
         f" {clock.cost_ticks * clock.nanoseconds_a_tick:.1f} ns, which is subtracted"
     )
     yield from _stages(result)
-    workers, threads = map(statistics.median, (result.speedups, result.bare_speedups))
     yield (
-        f"parallel work: two workers do {workers:.2f} times what one does in the same time"
-        f" ({_quarters(result.speedups)}); two threads that share nothing, measured in turn with"
-        f" them, do {threads:.2f} times what one does ({_quarters(result.bare_speedups)}): that is"
-        f" what the machine gave. Pair by pair the first is {interval(result.work_ratio)} of the"
-        " second: what the scheduler kept of it"
+        f"parallel work: two workers do {_spread(result.work.speedups)} times what one does in the"
+        " same time; two threads that share nothing, measured in turn with them, do"
+        f" {_spread(result.bare_work.speedups)} times what one does: that is what the machine gave."
+        " Of the processors' time two workers take"
+        f" {_spread(result.work.processor_time)} times what one takes, the two threads"
+        f" {_spread(result.bare_work.processor_time)} times: that does not depend on what else runs"
+        " (medians and quartiles)"
     )
     yield (
         "a waiting task: of a million by the kernel's own account; Go: what its runtime took from"
@@ -133,9 +134,9 @@ def notes(result: Scheduling) -> Iterator[str]:
     yield "versions: " + ", ".join(f"{name} {v}" for name, v in result.versions.items())
 
 
-def _quarters(values: Sequence[float]) -> str:
-    low, _, high = statistics.quantiles(values, n=4)
-    return f"half of the time {low:.2f} to {high:.2f}"
+def _spread(values: Sequence[float]) -> str:
+    low, middle, high = statistics.quantiles(values, n=4)
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _stages(result: Scheduling) -> Iterator[str]:
@@ -180,8 +181,8 @@ def to_json(result: Scheduling) -> str:
             for system in result.systems
             for cell in [result.cells[operation, system.name]]
         ],
-        "speedups": result.speedups,
-        "bare_speedups": result.bare_speedups,
+        "work": asdict(result.work),
+        "bare_work": asdict(result.bare_work),
         "notes": list(notes(result)),
     }
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
