@@ -180,7 +180,7 @@ def test_between_the_depths_the_stack_of_a_vm_program_grows_once(depth, grown_to
     assert grown.call((3, depth, 2), Limits()).outcome.trap is None
     context = grown.state.context
     used = (context.fresh_segment - context.segments) // 8 - SEGMENT_LISTS
-    assert used == 2 * grown_to - 32  # of 32, 64 ... words, used again by the next task
+    assert used == 2 * grown_to - 128  # of 128, 256 ... words, used again by the next task
 
 
 def test_what_the_kernel_wakes_is_run_by_another_worker():

@@ -20,8 +20,10 @@ ENGINE = "threaded"
 _TURNS = 10_000
 _GROWN = 500
 
-# A call of `down` takes 8 words of stack, so that the task has a stack of 256 words or of 512.
-_BELOW, _ABOVE = 28, 32
+# A call of `down` takes 64 words of stack, with these locals; so with so many calls below the first
+# the task has a stack of 256 words or of 512.
+_LOCALS = "\n".join(f"local l{number}: int" for number in range(61))
+_BELOW, _ABOVE = 2, 3
 
 # The rest of a loop that goes on while `n` is not 0, counted down.
 _AGAIN = "load n\npush 1\nsub\ndup\nstore n\njnz again\n"
@@ -117,11 +119,7 @@ again:
 end""",
     Operation.GROWTH: f"""
 func down(depth: int)
-    local a: int
-    local b: int
-    local c: int
-    local d: int
-    local e: int
+    {_LOCALS}
     load depth
     jz done
     load depth
