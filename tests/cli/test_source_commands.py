@@ -160,6 +160,26 @@ def test_show_needs_an_engine_and_a_form(vmlab, options, message):
     assert message in result.stderr
 
 
+def test_show_task_layout_with_and_without_a_program(vmlab):
+    without = vmlab("show", "--task-layout")
+    assert without.exit_code == 0
+    assert "divides.vm" not in without.stdout
+    shown = vmlab("show", "divides.vm", "--task-layout")
+    assert shown.exit_code == 0
+    assert "Frames of divides.vm, on the interpreters" in shown.stdout
+    assert "quotient: 48 bytes, 96 with tags; spawned, it costs 224 bytes" in shown.stdout
+    assert vmlab("show", "invalid.vm", "--task-layout").exit_code == exits.INVALID_PROGRAM
+    together = vmlab("show", "--task-layout", "--engine", "switch")
+    assert together.exit_code == exits.USAGE
+    assert "--task-layout goes without" in together.stderr
+
+
+def test_show_needs_a_program(vmlab):
+    result = vmlab("show")
+    assert result.exit_code == exits.USAGE
+    assert "Missing argument 'PROGRAM'" in result.stderr
+
+
 def test_every_engine_is_offered(vmlab):
     result = vmlab("show", "divides.vm", "--engine", "", "--ir")
     assert f"(there are: {', '.join(ENGINES)})" in result.stderr

@@ -99,7 +99,7 @@ def _write(name: str, text: str, changed: bool) -> None:
 
 
 @click.command()
-@click.argument("program", metavar="PROGRAM")
+@click.argument("program", metavar="PROGRAM", required=False)
 @click.option(
     "--engine", type=parameters.engine, metavar="NAME", help="Show this engine's own code:"
 )
@@ -111,14 +111,33 @@ def _write(name: str, text: str, changed: bool) -> None:
     type=click.Choice(["python"]),
     help="Show the program as the engine cpython runs it.",
 )
-def show(program: str, engine: Engine | None, form: str | None, language: str | None) -> None:
+@click.option(
+    "--task-layout",
+    is_flag=True,
+    help="Show what tasks take in memory, field by field; PROGRAM may be left out.",
+)
+def show(
+    program: str | None,
+    engine: Engine | None,
+    form: str | None,
+    language: str | None,
+    task_layout: bool,
+) -> None:
     """Show a program's instructions, or an engine's code.
 
     Every instruction comes with its index, the variant that the verifier chose, and the types on
     the stack before it, the top last. Engines that read another code than these instructions show
     it, if neither --ir nor --asm is given."""
-    if language is not None and (engine is not None or form is not None):
-        raise click.UsageError(f"--as {language} goes without --engine, --ir and --asm")
+    alone = "--task-layout" if task_layout else language and f"--as {language}"
+    if alone and (engine is not None or form is not None or (task_layout and language)):
+        raise click.UsageError(f"{alone} goes without --engine, --ir, --asm and --as")
+    if task_layout:
+        from vmlab.report import layouts
+
+        click.echo(layouts.text(None if program is None else open_program(program)), nl=False)
+        return
+    if program is None:
+        raise click.UsageError("Missing argument 'PROGRAM'.")
     if engine is None and form is not None:
         raise click.UsageError(f"--{form} needs --engine NAME beside it")
     loaded = open_program(program)
