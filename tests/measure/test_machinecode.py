@@ -52,7 +52,7 @@ ARM64 = """
         (ARM64, "aarch64", 3),
         (ARM64, "arm64", 3),
         ("", "x86_64", 0),
-        (ATT, "riscv64", None),
+        (ATT, "s390x", None),
     ],
 )
 def test_indirect_jumps(assembly, machine, jumps):
