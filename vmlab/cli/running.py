@@ -70,20 +70,18 @@ def run(
     if outcome.result is not None:
         click.echo(format_number(outcome.result))
     if outcome.trap is not None:
-        end_trapped(context, program, outcome.trap, limits, start)
+        context.exit(tell_trap(program, outcome.trap, limits, start))
 
 
-def end_trapped(
-    context: click.Context, program: Program, trap: TrapReport, limits: Limits, start: float
-) -> None:
-    """Report the trap of a run that began at `start`, by the monotonic clock, and exit."""
+def tell_trap(program: Program, trap: TrapReport, limits: Limits, start: float) -> int:
+    """Report the trap of a run that began at `start`, by the monotonic clock; the exit code."""
     from vmlab.cli import traps
     from vmlab.isa import Trap
 
     timed_out = limits.timeout is not None and time.monotonic() - start >= limits.timeout
     click.echo(traps.report(program, trap, limits, timed_out=timed_out), err=True)
     interrupted = trap.trap is Trap.INTERRUPTED
-    context.exit(exits.INTERRUPTED if interrupted else exits.TRAPPED)
+    return exits.INTERRUPTED if interrupted else exits.TRAPPED
 
 
 @click.command()

@@ -99,7 +99,7 @@ def _write(name: str, text: str, changed: bool) -> None:
 
 
 @click.command()
-@click.argument("program", metavar="PROGRAM", required=False)
+@click.argument("program", metavar="[PROGRAM]", required=False)
 @click.option(
     "--engine", type=parameters.engine, metavar="NAME", help="Show this engine's own code:"
 )

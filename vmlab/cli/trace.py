@@ -17,7 +17,7 @@ from vmlab.cli.parameters import (
     output_option,
     whole_number,
 )
-from vmlab.cli.running import end_trapped
+from vmlab.cli.running import tell_trap
 
 if TYPE_CHECKING:
     from vmlab.outcome import Limits
@@ -64,6 +64,8 @@ def trace(
         write = open_output(output, stack)
         start = time.monotonic()
         outcome, timeline = record(program, args, limits, max_events)
+        # At once: a long file takes its time.
+        code = tell_trap(program, outcome.trap, limits, start) if outcome.trap else 0
         write(to_json(program, args, outcome, timeline))
     assert timeline.recorded is not None and outcome.instructions is not None
     if timeline.recorded < outcome.instructions:
@@ -76,5 +78,4 @@ def trace(
         turns = counted(len(timeline.slices), "turn")
         tasks = counted(len({turn.task for turn in timeline.slices}), "task")
         click.echo(f"Written to {output}: {turns} of {tasks}", err=True)
-    if outcome.trap is not None:
-        end_trapped(context, program, outcome.trap, limits, start)
+    context.exit(code)

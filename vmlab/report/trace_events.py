@@ -54,8 +54,7 @@ def to_json(program: Program, args: Sequence[Number], outcome: Outcome, timeline
     return f'{{"otherData":{_compact(about)},\n"traceEvents":[\n{lines}\n]}}\n'
 
 
-def _compact(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class _Texts:
