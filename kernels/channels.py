@@ -1,9 +1,20 @@
-"""Channels of the interpreters: what handlers do with them."""
+"""Channels of the interpreters: their layout in memory, and what handlers do with them."""
 
 from vmlab.isa import CHANNEL_HEADER_WORDS, Trap
-from vmlab.kernels.task_layout import Channel, Descriptor
-from vmlab.kernels.tasks import SENT, TaskEmitter
+from vmlab.kernels.tasks import SENT, SP, TaskEmitter
 from vmlab.kernels.values import I64, from_word, i64, to_word
+
+# A channel, before the values that it can hold. Channel 0 is all zeros, a closed one.
+(
+    OPEN,
+    CAPACITY,
+    COUNT,  # of the values that it holds
+    FIRST,  # the place of the oldest
+    RECEIVERS,  # who waits
+    SENDERS,
+    MADE,  # the address of the `chan`
+    NUMBER,
+) = range(CHANNEL_HEADER_WORDS)
 
 
 class TaskHandlerEmitter(TaskEmitter):
@@ -20,14 +31,14 @@ class TaskHandlerEmitter(TaskEmitter):
         self.put("fresh_channel", self.address_of(b.gep(channel, [words], inbounds=True)))
         self.add_to("channels_made", i64(1))
         header = {
-            Channel.OPEN: i64(1),
-            Channel.CAPACITY: capacity,
-            Channel.COUNT: i64(0),
-            Channel.FIRST: i64(0),
-            Channel.RECEIVERS: i64(0),
-            Channel.SENDERS: i64(0),
-            Channel.MADE: self.address_of(self.registers.pc),
-            Channel.NUMBER: self.get("channels_made"),
+            OPEN: i64(1),
+            CAPACITY: capacity,
+            COUNT: i64(0),
+            FIRST: i64(0),
+            RECEIVERS: i64(0),
+            SENDERS: i64(0),
+            MADE: self.address_of(self.registers.pc),
+            NUMBER: self.get("channels_made"),
         }
         for place, word in header.items():
             self.write(channel, place, word, "channel")
@@ -36,7 +47,7 @@ class TaskHandlerEmitter(TaskEmitter):
     def _value_place(self, channel, index):
         """Where a channel keeps a value; `index` goes around once at most."""
         b = self.b
-        capacity = self.read(channel, Channel.CAPACITY, "channel")
+        capacity = self.read(channel, CAPACITY, "channel")
         around = b.select(b.icmp_unsigned(">=", index, capacity), capacity, i64(0))
         values = self.word(channel, CHANNEL_HEADER_WORDS)
         return b.gep(values, [b.sub(index, around)], inbounds=True)
@@ -44,9 +55,9 @@ class TaskHandlerEmitter(TaskEmitter):
     def channel_send(self, handle, value, type_):
         b = self.b
         channel, word = self.within("channels", handle), to_word(b, value)
-        closed = b.icmp_unsigned("==", self.read(channel, Channel.OPEN, "channel"), i64(0))
+        closed = b.icmp_unsigned("==", self.read(channel, OPEN, "channel"), i64(0))
         self.trap_if(closed, Trap.SEND_ON_CLOSED)
-        receivers = self.word(channel, Channel.RECEIVERS)
+        receivers = self.word(channel, RECEIVERS)
         last = self.load(receivers, "channel")
         deliver, keep, room, full, done = (
             b.append_basic_block(name) for name in ("deliver", "keep", "room", "full", "sent")
@@ -56,16 +67,15 @@ class TaskHandlerEmitter(TaskEmitter):
         self._hand_to(self.dequeue(last, receivers, "channel"), word, 1, type_)
         b.branch(done)
         b.position_at_end(keep)
-        count = self.read(channel, Channel.COUNT, "channel")
-        capacity = self.read(channel, Channel.CAPACITY, "channel")
+        count, capacity = (self.read(channel, place, "channel") for place in (COUNT, CAPACITY))
         b.cbranch(b.icmp_unsigned("<", count, capacity), room, full)
         b.position_at_end(room)
-        first = self.read(channel, Channel.FIRST, "channel")
+        first = self.read(channel, FIRST, "channel")
         self.store(word, self._value_place(channel, b.add(first, count)), "channel")
-        self.write(channel, Channel.COUNT, b.add(count, i64(1)), "channel")
+        self.write(channel, COUNT, b.add(count, i64(1)), "channel")
         b.branch(done)
         b.position_at_end(full)
-        self.wait(self.word(channel, Channel.SENDERS), "channel", handle, word)
+        self.wait(self.word(channel, SENDERS), "channel", handle, word)
         b.position_at_end(done)
 
     def channel_receive(self, handle, type_):
@@ -77,19 +87,19 @@ class TaskHandlerEmitter(TaskEmitter):
                 *("take", "none", "refill", "less", "hand", "over", "closed", "wait", "received"),
             )
         )
-        count = self.read(channel, Channel.COUNT, "channel")
-        senders = self.word(channel, Channel.SENDERS)
+        count = self.read(channel, COUNT, "channel")
+        senders = self.word(channel, SENDERS)
         last = self.load(senders, "channel")
         waiting = b.icmp_unsigned("!=", last, i64(0))
         b.cbranch(b.icmp_unsigned("!=", count, i64(0)), take, none)
 
         b.position_at_end(take)
-        first = self.read(channel, Channel.FIRST, "channel")
+        first = self.read(channel, FIRST, "channel")
         place = self.b.gep(channel, [b.add(first, i64(CHANNEL_HEADER_WORDS))], inbounds=True)
         oldest = self.load(place, "channel")
         following = b.add(first, i64(1))
-        at_end = b.icmp_unsigned("==", following, self.read(channel, Channel.CAPACITY, "channel"))
-        self.write(channel, Channel.FIRST, b.select(at_end, i64(0), following), "channel")
+        at_end = b.icmp_unsigned("==", following, self.read(channel, CAPACITY, "channel"))
+        self.write(channel, FIRST, b.select(at_end, i64(0), following), "channel")
         b.cbranch(waiting, refill, less)
         b.position_at_end(refill)
         # It was full: the place that is free now is the one behind the youngest.
@@ -97,7 +107,7 @@ class TaskHandlerEmitter(TaskEmitter):
         from_refill = b.block
         b.branch(done)
         b.position_at_end(less)
-        self.write(channel, Channel.COUNT, b.sub(count, i64(1)), "channel")
+        self.write(channel, COUNT, b.sub(count, i64(1)), "channel")
         b.branch(done)
 
         b.position_at_end(none)
@@ -107,10 +117,10 @@ class TaskHandlerEmitter(TaskEmitter):
         from_hand = b.block
         b.branch(done)
         b.position_at_end(over)
-        is_open = b.icmp_unsigned("!=", self.read(channel, Channel.OPEN, "channel"), i64(0))
+        is_open = b.icmp_unsigned("!=", self.read(channel, OPEN, "channel"), i64(0))
         b.cbranch(is_open, wait, closed)
         b.position_at_end(wait)
-        self.wait(self.word(channel, Channel.RECEIVERS), "channel", handle)
+        self.wait(self.word(channel, RECEIVERS), "channel", handle)
         b.position_at_end(closed)
         b.branch(done)
 
@@ -125,7 +135,7 @@ class TaskHandlerEmitter(TaskEmitter):
     def _sent(self, last, senders):
         """What the first that waits to send has sent; it goes on."""
         task = self.dequeue(last, senders, "channel")
-        sp = self.words_at(self.read(task, Descriptor.SP))
+        sp = self.words_at(self.read(task, SP))
         word = self.load(self.word(sp, SENT), "frame")
         self.get_ready(task)
         return word
@@ -133,12 +143,12 @@ class TaskHandlerEmitter(TaskEmitter):
     def channel_close(self, handle, type_):
         b = self.b
         channel = self.within("channels", handle)
-        closed = b.icmp_unsigned("==", self.read(channel, Channel.OPEN, "channel"), i64(0))
-        waiting = b.icmp_unsigned("!=", self.read(channel, Channel.SENDERS, "channel"), i64(0))
+        closed = b.icmp_unsigned("==", self.read(channel, OPEN, "channel"), i64(0))
+        waiting = b.icmp_unsigned("!=", self.read(channel, SENDERS, "channel"), i64(0))
         self.trap_if(b.or_(closed, waiting), Trap.SEND_ON_CLOSED)
-        self.write(channel, Channel.OPEN, i64(0), "channel")
-        last = self.read(channel, Channel.RECEIVERS, "channel")
-        self.write(channel, Channel.RECEIVERS, i64(0), "channel")
+        self.write(channel, OPEN, i64(0), "channel")
+        last = self.read(channel, RECEIVERS, "channel")
+        self.write(channel, RECEIVERS, i64(0), "channel")
         with self.each_waiting(last) as task:
             self._hand_to(task, i64(0), 0, type_)
 

@@ -10,9 +10,9 @@ from itertools import chain
 
 from llvmlite import ir
 
-from vmlab.isa import WORD_BYTES, Flow, Trap
+from vmlab.isa import FRAME_RECORD_WORDS, WORD_BYTES, Flow, Trap
 from vmlab.kernels.callgraph import CallGraph
-from vmlab.kernels.context import FRAME_RECORD_WORDS, Region
+from vmlab.kernels.context import Region
 from vmlab.kernels.dispatch import Registers
 from vmlab.kernels.emitter import Emitter
 from vmlab.kernels.encoding import HALT, InstructionSet, encode, interpreter_needs
@@ -21,7 +21,6 @@ from vmlab.kernels.executable import CompiledExecutable, Memory
 from vmlab.kernels.machine import Machine
 from vmlab.kernels.names import ENTRY_WORDS, Table, hash_table, intern, look_up
 from vmlab.kernels.native import Effort, compile_cached
-from vmlab.kernels.task_layout import FrameRecord
 from vmlab.kernels.values import I64, WORDS, i64, keep_apart
 
 
@@ -151,7 +150,7 @@ class HandlerEmitter(Emitter):
         """Note that main returns to `halt`; the register for the top record."""
         frames = m.pointer("frames")
         m.b.store(m.get("code"), frames)
-        m.b.store(m.get("stack"), m.b.gep(frames, [i64(FrameRecord.CALLER)]))
+        m.b.store(m.get("stack"), m.b.gep(frames, [i64(1)]))
         return m.b.gep(frames, [i64(FRAME_RECORD_WORDS)])
 
     def emit(self, counting):
@@ -262,7 +261,7 @@ class HandlerEmitter(Emitter):
         """The registers that a return brings back."""
         record = self.word(self.registers.rp, -FRAME_RECORD_WORDS)
         return_pc = self.load(record, "record")
-        caller = self.load(self.word(record, FrameRecord.CALLER), "record")
+        caller = self.load(self.word(record, 1), "record")
         pc, fp = (self.b.inttoptr(address, WORDS) for address in (return_pc, caller))
         return {"pc": pc, "fp": fp, "rp": record}
 

@@ -13,13 +13,25 @@ from vmlab.isa import (
     Trap,
 )
 from vmlab.kernels.callgraph import stack_slots
-from vmlab.kernels.channels import TaskHandlerEmitter
+from vmlab.kernels.channels import MADE, NUMBER, TaskHandlerEmitter
 from vmlab.kernels.context import Region
 from vmlab.kernels.encoding import InstructionSet, encode
 from vmlab.kernels.executable import Memory, Needs
 from vmlab.kernels.interpreter import InterpreterExecutable
-from vmlab.kernels.task_layout import Channel, Descriptor, Record, block_words, record_stride
-from vmlab.kernels.tasks import AWAITED, SEGMENT_LISTS
+from vmlab.kernels.tasks import (
+    AWAITED,
+    DESCRIPTOR,
+    END,
+    LAUNCH,
+    LAUNCHER,
+    PC,
+    RECORD,
+    RP,
+    SEGMENT_LISTS,
+    SP,
+    block_words,
+    record_stride,
+)
 from vmlab.outcome import SHOWN_WAITERS, Deadlock, TrapReport, Waiter
 
 
@@ -84,11 +96,11 @@ class TaskInterpreterExecutable(InterpreterExecutable):
         context = self.state.context
         if trap is Trap.DEADLOCK:
             main = self._words(context.blocks, TASK_DESCRIPTOR_WORDS)
-            chain = self._chain(main, self._before(main[Descriptor.PC]), main[Descriptor.RP])
+            chain = self._chain(main, self._before(main[PC]), main[RP])
             return TrapReport(trap, chain, (), self._deadlock())
         task = self._words(context.current, TASK_DESCRIPTOR_WORDS)
         chain = self._chain(task, self._offset(context.pc), context.rp)
-        return TrapReport(trap, chain, self._launches(task[Descriptor.RECORD]))
+        return TrapReport(trap, chain, self._launches(task[RECORD]))
 
     def call_chain(self):
         return self.report(None).chain
@@ -109,7 +121,7 @@ class TaskInterpreterExecutable(InterpreterExecutable):
 
     def _chain(self, task, offset, rp):
         """The places of the instruction at this offset in the code and of the calls of a task."""
-        records = self._words(rp, (task[Descriptor.END] - rp) // WORD_BYTES)
+        records = self._words(rp, (task[END] - rp) // WORD_BYTES)
         returns = records[:: self._stride]
         return self._encoded.call_chain(offset, [self._offset(pc) for pc in reversed(returns)])
 
@@ -122,15 +134,15 @@ class TaskInterpreterExecutable(InterpreterExecutable):
         launches = []
         while address != start:
             record = (address - start) // WORD_BYTES
-            launches.append(words[record + Record.LAUNCH])
-            address = words[record + Record.LAUNCHER]
+            launches.append(words[record + LAUNCH])
+            address = words[record + LAUNCHER]
         places = {pc: self._place(pc) for pc in set(launches)}
         return tuple(places[pc] for pc in launches)
 
     def _deadlock(self):
         context, records = self.state.context, self._regions["records"].words
         used = (context.fresh_record - context.records) // WORD_BYTES
-        descriptors = records[Record.DESCRIPTOR : used : TASK_RECORD_WORDS].tolist()
+        descriptors = records[DESCRIPTOR:used:TASK_RECORD_WORDS].tolist()
         descriptors[0] = context.blocks
         # There may be millions.
         alive = len(descriptors) - descriptors.count(0)
@@ -139,13 +151,12 @@ class TaskInterpreterExecutable(InterpreterExecutable):
 
     def _waiter(self, number, address):
         task = self._words(address, TASK_DESCRIPTOR_WORDS)
-        place = self._encoded.places[self._before(task[Descriptor.PC])]
-        [awaited] = self._words(task[Descriptor.SP] + WORD_BYTES * AWAITED, 1)
+        place = self._encoded.places[self._before(task[PC])]
+        [awaited] = self._words(task[SP] + WORD_BYTES * AWAITED, 1)
         function = self.program.functions[place.function]
         context = self.state.context
         if function.code[place.instruction].opcode.name == "join":
             record = self._words(context.records + WORD_BYTES * awaited, TASK_RECORD_WORDS)
-            launch = self._place(record[Record.LAUNCH])
-            return Waiter(number, place, awaited // TASK_RECORD_WORDS, launch)
+            return Waiter(number, place, awaited // TASK_RECORD_WORDS, self._place(record[LAUNCH]))
         channel = self._words(context.channels + WORD_BYTES * awaited, CHANNEL_HEADER_WORDS)
-        return Waiter(number, place, channel[Channel.NUMBER], self._place(channel[Channel.MADE]))
+        return Waiter(number, place, channel[NUMBER], self._place(channel[MADE]))

@@ -1,4 +1,4 @@
-"""Tasks of the interpreters: how handlers launch, switch and end them. `task_layout` has the words.
+"""Tasks of the interpreters: their layout in memory, and how handlers launch, switch and end them.
 
 One worker, one queue of tasks that are ready: nothing here is atomic. A task is a descriptor, which
 holds its registers while another runs, and a stack. Stacks have no pointers into themselves: a
@@ -20,6 +20,7 @@ from llvmlite import ir
 from vmlab.isa import (
     CHANNEL_HEADER_WORDS,
     FIRST_STACK_WORDS,
+    FRAME_RECORD_WORDS,
     TASK_DESCRIPTOR_WORDS,
     TASK_RECORD_WORDS,
     WORD_BYTES,
@@ -31,11 +32,16 @@ from vmlab.kernels.dispatch import Registers
 from vmlab.kernels.encoding import FINISH, FINISH_VALUE, GROW
 from vmlab.kernels.entry import copy_words
 from vmlab.kernels.interpreter import HandlerEmitter
-from vmlab.kernels.task_layout import Descriptor, FrameRecord, Record, block_words, record_stride
 from vmlab.kernels.values import I1, I64, WORDS, from_word, i64
 
-# The words of a descriptor that are registers.
-REGISTERS = (Descriptor.PC, Descriptor.SP, Descriptor.FP, Descriptor.RP)
+# A descriptor, one cache line: the registers, the next in the same queue, its record, its stack.
+PC, SP, FP, RP, NEXT, RECORD, BASE, END = range(TASK_DESCRIPTOR_WORDS)
+REGISTERS = (PC, SP, FP, RP)
+
+# A record, which stays: the descriptor, or 0 when the task has finished; those who wait for that,
+# later the result; the address of the `spawn`; the record of the task that executed it. Record 0
+# is main's, whose end nobody sees: for others it is a task that has finished with 0.
+DESCRIPTOR, OUTCOME, LAUNCH, LAUNCHER = range(TASK_RECORD_WORDS)
 
 # Where a waiting task keeps them, above its stack pointer.
 AWAITED, SENT = range(2)
@@ -47,6 +53,16 @@ _WHILE_IT_LIVES = TASK_DESCRIPTOR_WORDS + FIRST_STACK_WORDS
 SEGMENT_LISTS = 64
 
 
+def block_words(values) -> int:
+    """A descriptor and the first words of its stack."""
+    return TASK_DESCRIPTOR_WORDS + values.words * FIRST_STACK_WORDS
+
+
+def record_stride(values) -> int:
+    """The words of a frame record: as if they were values, since both share the stack."""
+    return values.words * FRAME_RECORD_WORDS
+
+
 class TaskEmitter(HandlerEmitter):
     """What `HandlerEmitter` lacks for tasks."""
 
@@ -56,11 +72,7 @@ class TaskEmitter(HandlerEmitter):
         b = m.b
         main = m.pointer("blocks")
         end = m.pointer("stack_end")
-        for place, name in (
-            (Descriptor.RECORD, "records"),
-            (Descriptor.BASE, "stack"),
-            (Descriptor.END, "stack_end"),
-        ):
+        for place, name in ((RECORD, "records"), (BASE, "stack"), (END, "stack_end")):
             m.store(m.get(name), m.word(main, place), "task")
         beginnings = {
             "current": main,
@@ -79,7 +91,7 @@ class TaskEmitter(HandlerEmitter):
             b.store(i64(0), head)
         first = m.word(end, -record_stride(values))
         m.store(m.get("code"), first, "frame")
-        m.store(i64(0), m.word(first, FrameRecord.CALLER), "frame")
+        m.store(i64(0), m.word(first, 1), "frame")
         return first
 
     # Instructions
@@ -133,7 +145,7 @@ class TaskEmitter(HandlerEmitter):
         pc, sp, fp, rp = self.registers
         self.safepoint()
         record = self.word(rp, -record_stride(self.values))
-        end = self.read(self.pointer("current"), Descriptor.END)
+        end = self.read(self.pointer("current"), END)
         deep = b.icmp_signed(">", b.sub(end, self.address_of(record)), self.get("depth_bytes"))
         self.trap_if(deep, Trap.CALL_DEPTH_EXCEEDED)
         callee, args, fresh, operands = (self._word(index) for index in range(1, 5))
@@ -146,14 +158,14 @@ class TaskEmitter(HandlerEmitter):
         frame = b.gep(sp, [b.neg(args)], inbounds=True)
         self.store(self.address_of(self.next_pc), record, "frame")
         distance = b.sub(self.address_of(frame), self.address_of(fp))
-        self.store(distance, self.word(record, FrameRecord.CALLER), "frame")
+        self.store(distance, self.word(record, 1), "frame")
         target = self._callee(callee)
         self._start_locals(target, sp, top)
         return Registers(target, top, frame, record)
 
     def _caller(self):
         fp, rp = self.registers.fp, self.registers.rp
-        return_pc, distance = (self.read(rp, word, "frame") for word in FrameRecord)
+        return_pc, distance = self.load(rp, "frame"), self.load(self.word(rp, 1), "frame")
         return {
             "pc": self.words_at(return_pc),
             "fp": self.words_at(self.b.sub(self.address_of(fp), distance)),
@@ -168,7 +180,7 @@ class TaskEmitter(HandlerEmitter):
         call = self.pointer("pc")
         self.registers = self.registers._replace(pc=call)
         current = self.pointer("current")
-        base, end = self.read(current, Descriptor.BASE), self.read(current, Descriptor.END)
+        base, end = self.read(current, BASE), self.read(current, END)
         fresh, operands = self._word(3), self._word(4)
         top = b.gep(b.gep(sp, [fresh], inbounds=True), [operands], inbounds=True)
         below = b.sub(self.address_of(top), base)
@@ -185,8 +197,8 @@ class TaskEmitter(HandlerEmitter):
         new_rp = self.words_at(b.sub(new_end, records))
         copy_words(b, new_rp, rp, b.lshr(records, i64(3)))
         self._free_segment(current)
-        self.write(current, Descriptor.BASE, new_base)
-        self.write(current, Descriptor.END, new_end)
+        self.write(current, BASE, new_base)
+        self.write(current, END, new_end)
         if counting:
             self.add_to("fuel", i64(1))
         moved = b.sub(new_base, base)
@@ -199,7 +211,7 @@ class TaskEmitter(HandlerEmitter):
     def _further_words(self, task):
         """What its stack costs beside the first words."""
         b = self.b
-        base, end = self.read(task, Descriptor.BASE), self.read(task, Descriptor.END)
+        base, end = self.read(task, BASE), self.read(task, END)
         words = b.udiv(b.sub(end, base), i64(WORD_BYTES * self.values.words))
         first = self.address_of(self.word(task, TASK_DESCRIPTOR_WORDS))
         return b.select(b.icmp_unsigned("==", base, first), i64(0), words)
@@ -238,7 +250,7 @@ class TaskEmitter(HandlerEmitter):
         b = self.b
         words = self._further_words(task)
         with b.if_then(b.icmp_unsigned("!=", words, i64(0)), likely=False):
-            base, free_list = self.read(task, Descriptor.BASE), self._free_list(words)
+            base, free_list = self.read(task, BASE), self._free_list(words)
             b.store(b.load(free_list), self.words_at(base))
             b.store(base, free_list)
 
@@ -249,7 +261,7 @@ class TaskEmitter(HandlerEmitter):
         b.cbranch(b.icmp_unsigned("!=", free, i64(0)), reused, fresh)
         b.position_at_end(reused)
         old = self.words_at(free)
-        self.put("free_block", self.read(old, Descriptor.NEXT))
+        self.put("free_block", self.read(old, NEXT))
         b.branch(done)
         b.position_at_end(fresh)
         new = self.pointer("fresh_block")
@@ -272,11 +284,11 @@ class TaskEmitter(HandlerEmitter):
         base, end = self._first_stack(task, further)
         record = self.pointer("fresh_record")
         self.put("fresh_record", self.address_of(self.word(record, TASK_RECORD_WORDS)))
-        launcher = self.read(self.pointer("current"), Descriptor.RECORD)
-        self.write(record, Record.DESCRIPTOR, self.address_of(task))
-        self.write(record, Record.OUTCOME, i64(0))
-        self.write(record, Record.LAUNCH, self.address_of(self.registers.pc))
-        self.write(record, Record.LAUNCHER, launcher)
+        launcher = self.read(self.pointer("current"), RECORD)
+        self.write(record, DESCRIPTOR, self.address_of(task))
+        self.write(record, OUTCOME, i64(0))
+        self.write(record, LAUNCH, self.address_of(self.registers.pc))
+        self.write(record, LAUNCHER, launcher)
 
         sp = self.registers.sp
         first = b.gep(sp, [b.neg(args)], inbounds=True)
@@ -291,10 +303,9 @@ class TaskEmitter(HandlerEmitter):
         frame_record = self.word(end, -record_stride(self.values))
         back = self.within("code", finish)
         self.store(self.address_of(back), frame_record, "frame")
-        self.store(i64(0), self.word(frame_record, FrameRecord.CALLER), "frame")
+        self.store(i64(0), self.word(frame_record, 1), "frame")
         self._save(task, Registers(target, top, base, frame_record))
-        words = {Descriptor.RECORD: record, Descriptor.BASE: base, Descriptor.END: end}
-        for place, address in words.items():
+        for place, address in ((RECORD, record), (BASE, base), (END, end)):
             self.write(task, place, self.address_of(address))
         self.get_ready(task)
 
@@ -329,16 +340,16 @@ class TaskEmitter(HandlerEmitter):
         """The function that was spawned has returned."""
         b = self.b
         task = self.pointer("current")
-        record = self.words_at(self.read(task, Descriptor.RECORD))
-        last = self.read(record, Record.OUTCOME)
+        record = self.words_at(self.read(task, RECORD))
+        last = self.read(record, OUTCOME)
         kept = self.values.load(self, self.registers.fp, "frame") if has_value else None
         word = self.values.unwrap(self, kept, "int") if has_value else i64(0)
-        self.write(record, Record.DESCRIPTOR, i64(0))
-        self.write(record, Record.OUTCOME, word)
+        self.write(record, DESCRIPTOR, i64(0))
+        self.write(record, OUTCOME, word)
         self._free_segment(task)
         cost = b.add(self._further_words(task), i64(_WHILE_IT_LIVES))
         self.add_to("task_words", b.neg(cost))
-        self.write(task, Descriptor.NEXT, self.get("free_block"))
+        self.write(task, NEXT, self.get("free_block"))
         self.put("free_block", self.address_of(task))
         with self.each_waiting(last) as joining:
             if has_value:
@@ -357,16 +368,16 @@ class TaskEmitter(HandlerEmitter):
     def get_ready(self, task):
         """To the end of those that are ready."""
         address = self.address_of(task)
-        self.write(task, Descriptor.NEXT, i64(0))
+        self.write(task, NEXT, i64(0))
         # The word is one of a descriptor, or of the context.
         self.b.store(address, self.pointer("ready_end"))
-        self.put("ready_end", self.address_of(self.word(task, Descriptor.NEXT)))
+        self.put("ready_end", self.address_of(self.word(task, NEXT)))
 
     def _run_next(self):
         """The first that is ready goes on; without one, it is a deadlock."""
         first = self._first_ready()
         self.trap_if(self.b.icmp_unsigned("==", first, i64(0)), Trap.DEADLOCK)
-        following = self.b.load(self.word(self.words_at(first), Descriptor.NEXT))
+        following = self.b.load(self.word(self.words_at(first), NEXT))
         with self.b.if_then(self.b.icmp_unsigned("==", following, i64(0))):
             self.put("ready_end", self.address_of(self.field("ready")))
         self._switch_to(first, following)
@@ -393,12 +404,12 @@ class TaskEmitter(HandlerEmitter):
         alone, others, done = (b.append_basic_block(n) for n in ("alone", "others", "enqueued"))
         b.cbranch(b.icmp_unsigned("==", last, i64(0)), alone, others)
         b.position_at_end(alone)
-        self.write(task, Descriptor.NEXT, self.address_of(task))
+        self.write(task, NEXT, self.address_of(task))
         b.branch(done)
         b.position_at_end(others)
         before = self.words_at(last)
-        self.write(task, Descriptor.NEXT, self.read(before, Descriptor.NEXT))
-        self.write(before, Descriptor.NEXT, self.address_of(task))
+        self.write(task, NEXT, self.read(before, NEXT))
+        self.write(before, NEXT, self.address_of(task))
         b.branch(done)
         b.position_at_end(done)
         self.store(self.address_of(task), last_place, kind)
@@ -407,10 +418,10 @@ class TaskEmitter(HandlerEmitter):
         """The first of a circular list that is not empty; `last` stands in the word."""
         b = self.b
         before = self.words_at(last)
-        first = self.read(before, Descriptor.NEXT)
-        following = self.read(self.words_at(first), Descriptor.NEXT)
+        first = self.read(before, NEXT)
+        following = self.read(self.words_at(first), NEXT)
         alone = b.icmp_unsigned("==", first, last)
-        self.write(before, Descriptor.NEXT, following)
+        self.write(before, NEXT, following)
         self.store(b.select(alone, i64(0), last), last_place, kind)
         return self.words_at(first)
 
@@ -421,13 +432,13 @@ class TaskEmitter(HandlerEmitter):
         some, again, done = (b.append_basic_block(n) for n in ("some", "waiting", "all"))
         b.cbranch(b.icmp_unsigned("!=", last, i64(0)), some, done)
         b.position_at_end(some)
-        first = self.read(self.words_at(last), Descriptor.NEXT)
+        first = self.read(self.words_at(last), NEXT)
         b.branch(again)
         b.position_at_end(again)
         address = b.phi(I64)
         address.add_incoming(first, some)
         task = self.words_at(address)
-        following = self.read(task, Descriptor.NEXT)
+        following = self.read(task, NEXT)
         yield task
         address.add_incoming(following, b.block)
         b.cbranch(b.icmp_unsigned("!=", address, last), again, done)
@@ -447,11 +458,11 @@ class TaskEmitter(HandlerEmitter):
 
     def push_to(self, task, *kept):
         """Values on the stack of a task that waits."""
-        sp = self.words_at(self.read(task, Descriptor.SP))
+        sp = self.words_at(self.read(task, SP))
         for value in kept:
             self.values.store(self, value, sp, "frame")
             sp = self.word(sp, self.values.words)
-        self.write(task, Descriptor.SP, self.address_of(sp))
+        self.write(task, SP, self.address_of(sp))
 
     # What semantics functions ask for
 
@@ -467,16 +478,16 @@ class TaskEmitter(HandlerEmitter):
         self._save(task, self.registers._replace(pc=self.next_pc, sp=sp))
         self.get_ready(task)
         # There is one behind it now.
-        self._switch_to(first, b.load(self.word(self.words_at(first), Descriptor.NEXT)))
+        self._switch_to(first, b.load(self.word(self.words_at(first), NEXT)))
         b.position_at_end(alone)
 
     def join(self, handle, type_):
         b = self.b
         record = self.within("records", handle)
         alive, finished = b.append_basic_block("alive"), b.append_basic_block("finished")
-        descriptor = self.read(record, Record.DESCRIPTOR)
+        descriptor = self.read(record, DESCRIPTOR)
         b.cbranch(b.icmp_unsigned("!=", descriptor, i64(0)), alive, finished)
         b.position_at_end(alive)
-        self.wait(self.word(record, Record.OUTCOME), "task", handle)
+        self.wait(self.word(record, OUTCOME), "task", handle)
         b.position_at_end(finished)
-        return from_word(b, self.read(record, Record.OUTCOME), type_) if type_ else None
+        return from_word(b, self.read(record, OUTCOME), type_) if type_ else None

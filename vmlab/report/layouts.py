@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from tabulate import tabulate
 
 from vmlab.isa import (
+    CHANNEL_HEADER_WORDS,
     FIRST_STACK_WORDS,
     FRAME_RECORD_WORDS,
     TASK_DESCRIPTOR_WORDS,
@@ -17,18 +19,91 @@ from vmlab.isa import (
     WORD_BYTES,
     further_stack_words,
 )
+from vmlab.kernels import channels, tasks
 from vmlab.kernels.scheduler.layout import STRUCTURES
 from vmlab.kernels.scheduler.structures import LINE_BYTES, Structure
-from vmlab.kernels.task_layout import (
-    Channel,
-    Descriptor,
-    FrameRecord,
-    Record,
-    Words,
-    block_words,
-)
 from vmlab.kernels.values import RAW, TAGGED
 from vmlab.program import Function, Program
+
+
+@dataclass(frozen=True)
+class Words:
+    """A structure of the interpreters: the module that has the indices of its words (None: they
+    have no names there, and are in this order), what each of these holds, and how many there are
+    by what they cost."""
+
+    title: str
+    about: str
+    module: ModuleType | None
+    meanings: Mapping[str, str]
+    count: int
+
+    def fields(self) -> list[tuple[int, str, str]]:
+        """Index, name and meaning of all words, in the order of the indices."""
+        found = sorted(
+            (index if self.module is None else getattr(self.module, name), name.lower(), meaning)
+            for index, (name, meaning) in enumerate(self.meanings.items())
+        )
+        assert [index for index, _, _ in found] == list(range(self.count)), self.title
+        return found
+
+
+INTERPRETERS = (
+    Words(
+        "Descriptor",
+        "As long as a task lives; the first words of its stack lie behind it.",
+        tasks,
+        {
+            "PC": "the registers: where it goes on",
+            "SP": "above its operands",
+            "FP": "its frame: slots, then operands",
+            "RP": "its top frame record",
+            "NEXT": "the next one in the same queue",
+            "RECORD": "its record",
+            "BASE": "the start of its stack",
+            "END": "the end of its stack",
+        },
+        TASK_DESCRIPTOR_WORDS,
+    ),
+    Words(
+        "Record",
+        "Stays when the task has finished.",
+        tasks,
+        {
+            "DESCRIPTOR": "its descriptor; 0 when it has finished",
+            "OUTCOME": "the last of those who wait for its end; later its result",
+            "LAUNCH": "its `spawn`",
+            "LAUNCHER": "the record of the task that executed that",
+        },
+        TASK_RECORD_WORDS,
+    ),
+    Words(
+        "Channel",
+        "Lies before the values that it can hold.",
+        channels,
+        {
+            "OPEN": "0 after close",
+            "CAPACITY": "how many values it can hold",
+            "COUNT": "how many it holds",
+            "FIRST": "the place of the oldest",
+            "RECEIVERS": "the last of those who wait to receive",
+            "SENDERS": "the last of those who wait to send",
+            "MADE": "its `chan`",
+            "NUMBER": "in the order of creation",
+        },
+        CHANNEL_HEADER_WORDS,
+    ),
+    Words(
+        "Frame record",
+        "Of a call. Those of a task go down from the end of its stack.",
+        None,
+        {
+            "RETURN": "where the caller goes on",
+            "CALLER": "how far below its frame the caller's begins; without tasks, where",
+        },
+        FRAME_RECORD_WORDS,
+    ),
+)
 
 _HEADERS = ("offset", "bytes", "line", "field", "what it holds")
 _FRAME_HEADERS = ("offset", "bytes", "what")
@@ -41,7 +116,7 @@ def text(program: Program | None) -> str:
         "Offsets are in bytes from the start of the structure; a line is a cache line of"
         f" {LINE_BYTES} bytes.",
         _heading("The interpreters (threaded to late)"),
-        *map(_words, (Descriptor, Record, Channel, FrameRecord)),
+        *map(_words, INTERPRETERS),
         _stacks(),
     ]
     if program is not None:
@@ -64,30 +139,25 @@ def _table(title: str, rows: Sequence[Sequence[Any]], headers: Sequence[str] = _
 # The interpreters
 
 
-def _words(table: type[Words]) -> str:
+def _words(table: Words) -> str:
     rows = [
-        (offset, WORD_BYTES, offset // LINE_BYTES, word.name.lower(), word.meaning)
-        for word in table
-        for offset in [WORD_BYTES * word]
+        (offset, WORD_BYTES, offset // LINE_BYTES, name, meaning)
+        for index, name, meaning in table.fields()
+        for offset in [WORD_BYTES * index]
     ]
-    about = " ".join((inspect.getdoc(table) or "").split())
-    return _table(f"{_spaced(table.__name__)}, {WORD_BYTES * len(rows)} bytes. {about}", rows)
-
-
-def _spaced(name: str) -> str:
-    """FrameRecord: frame record"""
-    return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip().capitalize()
+    return _table(f"{table.title}, {WORD_BYTES * table.count} bytes. {table.about}", rows)
 
 
 def _stacks() -> str:
     """Where these lie, and what they cost together."""
-    apart, with_tags = (WORD_BYTES * block_words(values) for values in (RAW, TAGGED))
+    apart, with_tags = (WORD_BYTES * tasks.block_words(values) for values in (RAW, TAGGED))
     stays = WORD_BYTES * TASK_RECORD_WORDS
     return (
         f"From the start of a page, descriptors lie {apart} bytes apart, and {with_tags} where"
-        f" values have tags: the first {FIRST_STACK_WORDS} words of the stack are in between.\n"
-        f"Records lie one behind the other, {LINE_BYTES // stays} a line. So do channels, with the"
-        " values that they can hold: they may begin anywhere in a line.\n"
+        " values have tags:\n"
+        f"the first {FIRST_STACK_WORDS} words of the stack are in between. Records lie one behind"
+        f" the other, {LINE_BYTES // stays} a line. So do\n"
+        "channels, with the values that they can hold: they may begin anywhere in a line.\n"
         f"A task costs {apart + stays} bytes, of which {stays} stay when it has finished."
     )
 
