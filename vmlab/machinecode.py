@@ -55,7 +55,7 @@ _PPC64 = Dialect(
     indirect_jump=r"bctr(?!l)",
     call=r"b(?:ctr)?l(?!r)\b",
     indirect_call=r"bctrl",
-    access=r"l(?:[bhwd]|q|x|v|f)(?!sync)[a-z]*\s.*,|st(?!op)",
+    access=r"l(?:[bhwd]|q|x|v|f)(?!sync)[a-z0-9]*\s.*,|st(?!op)",
     ordering=r"l[bhwdq]arx|st[bhwdq]cx|l?w?sync|isync|eieio",
 )
 _RISCV64 = Dialect(

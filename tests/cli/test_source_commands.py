@@ -10,6 +10,10 @@ from vmlab import corpus
 from vmlab.cli import exits
 from vmlab.disassembler import listing
 from vmlab.engines import ENGINES
+from vmlab.kernels.cross import Unsupported
+from vmlab.kernels.scheduler.code import Code
+from vmlab.machinecode import Counts
+from vmlab.report import task_code
 
 # check
 
@@ -200,6 +204,21 @@ def test_show_asm_is_a_table_which_is_published(vmlab):
     row = re.compile(r"^\| (spawn|switch|resume) +\| (\S+) +\| (\S+) +\| +\d+ ", re.MULTILINE)
     assert row.findall(shown) == row.findall(published)
     assert len(row.findall(shown)) == 4 * (2 + 3 + 2)
+
+
+def test_show_asm_says_what_cannot_be_made(vmlab, monkeypatch):
+    def code(operation, composition, architecture):
+        if architecture == "riscv64":
+            raise Unsupported("this LLVM makes no code for riscv64")
+        return Code("", Counts(instructions=77), 1)
+
+    monkeypatch.setattr(task_code, "code", code)
+    shown = vmlab("show", "--asm").stdout
+    assert shown.count("| none: this LLVM makes no code for riscv64 |") == 2 + 3 + 2
+    assert len(re.findall(r"\| +77 \|", shown)) == 3 * (2 + 3 + 2)
+    result = vmlab("show", "--asm", "switch", "--arch", "riscv64")
+    assert (result.exit_code, result.stdout) == (exits.USAGE, "")
+    assert "no machine code for riscv64: this LLVM makes no code" in result.stderr
 
 
 @pytest.mark.parametrize(

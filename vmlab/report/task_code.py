@@ -48,6 +48,8 @@ _NOTES = f"""\
   makes it one.
 - Compiled for {", ".join(f"{a.name} `{a.cpu}`" for a in cross.ARCHITECTURES.values())}, which have
   no atomic updates in one instruction but on x86-64 and, additions and exchanges, on riscv64.
+- The kernel that `vmlab sched` measures is compiled to lie anywhere: there, all calls go through a
+  register.
 - Run were these on x86-64 only. For the other architectures they are assembled, and no more.
 """
 
@@ -90,5 +92,6 @@ def table() -> str:
                 except cross.Unsupported as reason:
                     cells = [f"none: {reason}"]
                 rows.append((operation, composition, architecture, *cells))
+    align = ["left"] * 3 + ["right"] * (len(_HEADERS) - 3)
     about = _ABOUT.format(".".join(map(str, llvm.llvm_version_info)))
-    return f"{about}\n{tabulate(rows, _HEADERS, 'github')}\n\n{_NOTES}"
+    return f"{about}\n{tabulate(rows, _HEADERS, 'github', colalign=align)}\n\n{_NOTES}"
