@@ -160,7 +160,8 @@ def compile_cached(name: str, make_ir, symbol: str, effort: Effort = Effort.FULL
     if kept is None:
         module = optimise(make_ir(), effort)
         machine = target_machine(FAR, _level(effort))
-        kept = machine.emit_object(module), machine.emit_assembly(module)
+        # Generating code changes a module, and what is generated from it then.
+        kept = machine.emit_object(module.clone()), machine.emit_assembly(module)
         keep_code(name, *kept)
         from_cache = False
     else:
