@@ -31,7 +31,7 @@ def picture(explanation: Explanation, title: str, format: str) -> bytes:
     if not isinstance(times, str):
         from vmlab.measure.opcodes import ENGINE
 
-        instructions = _instructions(times)
+        instructions = instructions_of(times)
         subtitles.append(
             f"instructions, on {ENGINE}; medians of {times.calls} calls, interrupted at"
             f" {times.moments:,} moments, {bounds}"
@@ -67,7 +67,7 @@ def _parts(**costs: Cost | str) -> list[Part] | str:
     return [Part(name, ns.median, ns.low, ns.high) for name, ns in intervals.items()]
 
 
-def _instructions(times: OpcodeTimes) -> list[Part]:
+def instructions_of(times: OpcodeTimes) -> list[Part]:
     """Of each that has a time: what its executions take, by all that the program executes."""
     parts = []
     for opcode in times.opcodes:
