@@ -24,6 +24,7 @@ from vmlab.isa import (
     Variant,
     further_stack_words,
 )
+from vmlab.kernels.barrier import NO_BARRIER, NoBarrier
 from vmlab.kernels.callgraph import CallGraph, stack_slots
 from vmlab.kernels.context import FRAME_RECORD_WORDS, Region
 from vmlab.kernels.executable import Needs
@@ -52,6 +53,7 @@ class Handler:
     words: int = 1
     backward: bool = False  # a jump to itself or to an instruction before it
     has_value: bool = False  # a return with a result
+    reference: bool = False  # stores a reference, and nobody else could tell
     generic: str | None = None  # what this one, quickened to a variant, goes back to
     bound: bool = False  # quickened: the late name has been replaced by what it means
 
@@ -64,12 +66,13 @@ class Handler:
 class InstructionSet:
     """What is written in words, for values of a representation and names bound or late.
     `quickened` says whether the instructions have forms that they quicken to, `tasks` whether there
-    are instructions of coroutines."""
+    are instructions of coroutines, `barrier` what stores of references do besides."""
 
     values: Raw
     late: bool
     quickened: bool = False
     tasks: bool = False
+    barrier: NoBarrier = NO_BARRIER
 
     @cached_property
     def handlers(self) -> dict[str, Handler]:
@@ -97,6 +100,8 @@ class InstructionSet:
                     yield Handler(f"{name}.backward", variants, words, backward=True)
                 elif opcode.flow is Flow.RETURN:
                     yield Handler(f"{name}.value", variants, words, has_value=True)
+                elif self._tells_references(opcode):
+                    yield Handler(f"{name}.reference", variants, words, reference=True)
                 if self._quickens(variants):
                     for variant in variants:
                         yield Handler(typed_form(variant), (variant,), words, generic=name)
@@ -108,6 +113,12 @@ class InstructionSet:
         for each variant. A single test for a single variant is all that a typed form would do."""
         tests = sum(type_ in TAG for type_ in variants[0].effect.pops)
         return self.quickened and self.values.checked and tests * len(variants) > 1
+
+    def _tells_references(self, opcode) -> bool:
+        """Whether a store of a reference is another instruction than one of a number: where it has
+        a barrier, and the value itself does not tell."""
+        stores = opcode.operand is Operand.GLOBAL and opcode.effects[0].pops
+        return bool(stores) and self.barrier.marks and not self.values.typed
 
     @property
     def pseudo(self) -> tuple[str, ...]:
@@ -149,6 +160,9 @@ class InstructionSet:
             name += ".backward"
         elif opcode.flow is Flow.RETURN and program.functions[function].result:
             name += ".value"
+        elif self._tells_references(opcode):
+            type_ = program.globals[instruction.target].type
+            name += "" if type_.is_number else ".reference"
         return self.handlers[name]
 
 
