@@ -101,13 +101,17 @@ class InstructionSet:
                     yield Handler(f"{name}.backward", variants, words, backward=True)
                 elif opcode.flow is Flow.RETURN:
                     yield Handler(f"{name}.value", variants, words, has_value=True)
-                elif self._tells_references(opcode):
-                    yield Handler(f"{name}.reference", variants, words, reference=True)
                 if self._quickens(variants):
                     for variant in variants:
                         yield Handler(typed_form(variant), (variant,), words, generic=name)
                 elif self.quickened and self.late and opcode.operand in LATE_NAMES:
                     yield Handler(bound_form(opcode), variants, words, bound=True)
+        # Last, so that the others stand where they stand without a barrier: how well the shared
+        # jump of a `switch` is predicted depends on where the handlers are.
+        for opcode in filter(self._tells_references, OPCODES.values()):
+            [variant] = opcode.variants
+            words = 1 + self._operand_words(opcode)
+            yield Handler(f"{variant.name}.reference", (variant,), words, reference=True)
 
     def _quickens(self, variants) -> bool:
         """Whether a typed form makes fewer tests than the generic one, which tests each operand,

@@ -77,8 +77,8 @@ SEQUENTIAL = Scheme(
 )
 
 
-# For programs with tasks. The engines that lack a part of `_ALL` are named in full: on the ladder
-# there is none.
+# For programs with tasks. What becomes of stacks is added to `threaded`: interpreters alone have
+# stacks to copy, and the time of `switch` depends too much on where the handlers lie.
 _ALL = "switch+boxed+late+copy+barrier"
 _REMOVED: dict[str, tuple[str, str] | str] = {
     "dispatch": "stacks are copied by interpreters only",
@@ -90,8 +90,8 @@ CONCURRENT = Scheme(
     _ALL,
     (
         *(replace(m, removed=_REMOVED.get(m.name, m.removed)) for m in SEQUENTIAL.mechanisms),
-        Mechanism("stack copy", ("switch+copy", "switch"), (_ALL, "switch+boxed+late+barrier")),
-        Mechanism("barrier", ("switch+barrier", "switch"), (_ALL, "switch+boxed+late+copy")),
+        Mechanism("stack copy", ("threaded+copy", "threaded"), (_ALL, "switch+boxed+late+barrier")),
+        Mechanism("barrier", ("threaded+barrier", "threaded"), (_ALL, "switch+boxed+late+copy")),
     ),
 )
 

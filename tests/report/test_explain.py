@@ -45,9 +45,10 @@ CONCURRENT_TIMES = {
     "switch+cells+late+copy+barrier": 58,
     "switch+tagged+late+copy+barrier": 45,
     "switch+boxed+copy+barrier": 54,
-    "switch+copy": 12,
+    "threaded": 6,
+    "threaded+copy": 10,
     "switch+boxed+late+barrier": 53,
-    "switch+barrier": 9,
+    "threaded+barrier": 7,
     "switch+boxed+late+copy": 57,
 }
 CONCURRENT_COSTS = COSTS | {"dispatch": (5, None), "stack copy": (4, 7), "barrier": (1, 3)}
@@ -114,7 +115,7 @@ def test_a_note_says_what_mechanisms_are_added_to():
     assert any(note.startswith(said) for note in explain.notes(attributed()))
     concurrent = replace(attributed(), scheme=CONCURRENT)
     said = (
-        "added: to inlined (stack traffic), to switch (stack copy and barrier) or to template;"
+        "added: to inlined (stack traffic), to threaded (stack copy and barrier) or to template;"
         " removed: from switch+boxed+late+copy+barrier; overlap: removed"
     )
     assert any(note.startswith(said) for note in explain.notes(concurrent))
