@@ -51,7 +51,7 @@ class NoBarrier:
         """The task with this descriptor stops running."""
 
     def stack_written(self, m, task) -> None:
-        """A value has been put onto the stack of this task, which does not run."""
+        """Values have been put onto the stack of this task, which does not run."""
 
 
 class CardMarking(NoBarrier):

@@ -483,8 +483,8 @@ class TaskEmitter(HandlerEmitter):
         for value in kept:
             self.values.store(self, value, sp, "frame")
             sp = self.word(sp, self.values.words)
-            self.instructions.barrier.stack_written(self, task)
         self.write(task, SP, self.address_of(sp))
+        self.instructions.barrier.stack_written(self, task)
 
     # What semantics functions ask for
 
