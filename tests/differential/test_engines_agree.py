@@ -27,9 +27,9 @@ from .generator import programs
 LIMITS = Limits(max_depth=40, max_heap=1 << 16, max_output=200, fuel=5_000)
 UNLIMITED = Limits(max_depth=40, max_heap=1 << 16, max_output=200)
 
-# Each program runs on the ladder and the control; on one technique, in turn; with tasks, on a policy
-# of stacks; and on one of the compositions, where on every tenth it is built for timing too: straight
-# code with boxes takes a second to optimise.
+# Each program runs on the ladder and the control; on one technique, in turn; with tasks, on one
+# policy of stacks; and on one of the compositions, where on every tenth it is built for timing
+# too: straight code with boxes takes a second to optimise.
 techniques = itertools.cycle(GROUPS["techniques"])
 COMPOSED = [
     "+".join((base, *parts))
