@@ -68,3 +68,9 @@ def outlined(function: Callable) -> Callable:
     """Keeps a function that is rarely called out of the code of its callers."""
     function.__dict__["outlined"] = True
     return function
+
+
+def replicated(function: Callable) -> Callable:
+    """Puts a copy of a function into each place that calls it."""
+    function.__dict__["replicated"] = True
+    return function

@@ -10,6 +10,7 @@ from vmlab.kernels.scheduler.language import (
     outlined,
     relaxed,
     release,
+    replicated,
     resume,
     size_of,
     start,
@@ -108,6 +109,13 @@ def free(worker: Worker, task: Task):
 
 def run(worker: Worker, task: Task):
     """Until it leaves its frame; then what it asked for."""
+    enter(worker, task)
+    settle(worker, task)
+
+
+@replicated
+def enter(worker: Worker, task: Task):
+    """Its frame, until it leaves that."""
     task.status = Status.RUNNING
     task.worker = worker
     worker.after = After.FINISH
@@ -115,6 +123,11 @@ def run(worker: Worker, task: Task):
         start(task.entry, worker, task)
     else:
         resume(task.frame)
+
+
+@replicated
+def settle(worker: Worker, task: Task):
+    """What a task has asked for that has left its frame."""
     after = worker.after
     if after == After.YIELD:
         task.status = Status.READY
