@@ -24,6 +24,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 import vmlab.isa
+from vmlab.kernels.order import CAN_REORDER, reordered
 from vmlab.stack import call_deep
 
 ENTER = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
@@ -85,9 +86,13 @@ class Unit:
     assembly: str | None  # of code that is kept in the cache; None for others
 
     def relocated(self) -> "Unit":
-        """The same code, loaded at another place."""
-        library, address = load(self.object_code, self.symbol)
-        return replace(self, library=library, address=address)
+        """The same code, loaded at another place; of an interpreter with its handlers in another
+        order, where that can be done."""
+        object_code = self.object_code
+        if self.assembly is not None and CAN_REORDER:
+            object_code = assemble(reordered(self.assembly))
+        library, address = load(object_code, self.symbol)
+        return replace(self, library=library, address=address, object_code=object_code)
 
 
 class Effort(enum.Enum):
@@ -143,6 +148,13 @@ def assembly(ir_text: str, effort: Effort = Effort.FULL) -> str:
     return call_deep(lambda: _machine(effort).emit_assembly(module))
 
 
+def assemble(text: str) -> bytes:
+    """Object code of the text that `compile_cached` keeps."""
+    escaped = text.replace("\\", r"\5C").replace('"', r"\22")
+    module = llvm.parse_assembly("".join(f'module asm "{x}"\n' for x in escaped.split("\n")))
+    return target_machine(FAR).emit_object(module)
+
+
 def compile_ir(make_ir, symbol: str, effort: Effort = Effort.FULL) -> Unit:
     """Compile and load the module that `make_ir()` gives as text; `symbol` is its entry."""
     start = time.perf_counter()
@@ -159,8 +171,9 @@ def compile_cached(name: str, make_ir, symbol: str, effort: Effort = Effort.FULL
     kept = kept_code(name)
     if kept is None:
         module = optimise(make_ir(), effort)
-        machine = target_machine(FAR, _level(effort))
-        kept = machine.emit_object(module), machine.emit_assembly(module)
+        # Generating code changes the module: a second time would give other code.
+        text = target_machine(FAR, _level(effort)).emit_assembly(module)
+        kept = assemble(text), text
         keep_code(name, *kept)
         from_cache = False
     else:
