@@ -149,7 +149,7 @@ def assembly(ir_text: str, effort: Effort = Effort.FULL) -> str:
 
 
 def assemble(text: str) -> bytes:
-    """Object code of the text that `compile_cached` keeps."""
+    """Object code of assembler text, compiled far."""
     escaped = text.replace("\\", r"\5C").replace('"', r"\22")
     module = llvm.parse_assembly("".join(f'module asm "{x}"\n' for x in escaped.split("\n")))
     return target_machine(FAR).emit_object(module)
@@ -167,17 +167,23 @@ def compile_ir(make_ir, symbol: str, effort: Effort = Effort.FULL) -> Unit:
 def compile_cached(name: str, make_ir, symbol: str, effort: Effort = Effort.FULL) -> Unit:
     """Like `compile_ir` for a module that depends on nothing but vmlab's sources, the versions
     and the CPU: object code and assembly are kept on disk."""
+
+    def make_text():
+        return target_machine(FAR, _level(effort)).emit_assembly(optimise(make_ir(), effort))
+
+    return kept_or_made(name, make_text, symbol)
+
+
+def kept_or_made(name: str, make_text, symbol: str) -> Unit:
+    """Load what is kept under this name, or what `make_text()` gives as assembler text. The object
+    code is made of the text: to generate code from a module once more gives other code."""
     start = time.perf_counter()
     kept = kept_code(name)
+    from_cache = kept is not None
     if kept is None:
-        module = optimise(make_ir(), effort)
-        # Generating code changes the module: a second time would give other code.
-        text = target_machine(FAR, _level(effort)).emit_assembly(module)
+        text = make_text()
         kept = assemble(text), text
         keep_code(name, *kept)
-        from_cache = False
-    else:
-        from_cache = True
     library, address = load(kept[0], symbol)
     seconds = time.perf_counter() - start
     return Unit(library, address, kept[0], symbol, seconds, from_cache, kept[1])
@@ -210,15 +216,6 @@ def cache_directory() -> Path:
     if not root:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vmlab"
     return Path(root) / fingerprint()
-
-
-def new_folder(name: str) -> Path | None:
-    """A folder of its own in the cache; None if it cannot be written."""
-    try:
-        cache_directory().mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f"{name}.", dir=cache_directory()))
-    except OSError:
-        return None
 
 
 def _path(name: str) -> Path:
