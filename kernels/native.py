@@ -86,13 +86,16 @@ class Unit:
     assembly: str | None  # of code that is kept in the cache; None for others
 
     def relocated(self) -> "Unit":
-        """The same code, loaded at another place; of an interpreter with its handlers in another
-        order, where that can be done."""
-        object_code = self.object_code
-        if self.assembly is not None and CAN_REORDER:
-            object_code = assemble(reordered(self.assembly))
-        library, address = load(object_code, self.symbol)
-        return replace(self, library=library, address=address, object_code=object_code)
+        """The same code, loaded at another place."""
+        library, address = load(self.object_code, self.symbol)
+        return replace(self, library=library, address=address)
+
+    def reordered(self) -> "Unit":
+        """As `relocated`, with an interpreter's handlers in another order where that can be done.
+        Only for code that is kept as text."""
+        if not CAN_REORDER:
+            return self.relocated()
+        return replace(self, object_code=assemble(reordered(self.assembly))).relocated()
 
 
 class Effort(enum.Enum):

@@ -12,12 +12,12 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 
 from tabulate import tabulate
 
 from vmlab import corpus
 from vmlab.engines import find
+from vmlab.kernels.native import Unit
 from vmlab.measure.clock import measure_clock
 from vmlab.measure.sampling import Subject, sample
 from vmlab.outcome import Limits, bind_arguments
@@ -27,6 +27,12 @@ ENGINES = ("switch", "threaded", "tagged", "boxed", "late")
 PROGRAMS = ("bubble_sort", "matmul", "nbody", "sieve")
 BUILDS = 6
 ROUNDS = 21
+
+
+class OneOrder(Unit):
+    """Machine code that keeps the order that it has."""
+
+    reordered = Unit.relocated
 
 
 def medians(engine: str, name: str) -> tuple[list[float], list[float]]:
@@ -40,8 +46,7 @@ def medians(engine: str, name: str) -> tuple[list[float], list[float]]:
             executable = find(engine).build(program, counting=False)
             if build < BUILDS:
                 executable.relocate()
-                # Without its text the code keeps the order that it has now.
-                executable._unit = replace(executable._unit, assembly=None)
+                executable._unit = OneOrder(**vars(executable._unit))
             agreed = supervisor.call(executable, args, Limits()).outcome
             subjects.append(Subject(str(build), executable, args, agreed))
         rounds = sample(supervisor, subjects, ROUNDS, 0, Limits(), clock, lambda *_: None)
