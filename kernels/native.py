@@ -43,7 +43,7 @@ _PLACES = 1 << 12
 
 
 @functools.cache
-def _initialise() -> None:
+def initialise() -> None:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     llvm.initialize_native_asmparser()  # for inline assembly
@@ -57,7 +57,7 @@ def _initialise() -> None:
 def target_machine(model=NEAR, level: int = 3) -> llvm.TargetMachine:
     """This CPU, and everything it has; `level` is the effort at generating code, 0 to 3."""
     reloc, codemodel = model
-    _initialise()
+    initialise()
     return llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(),
         features=llvm.get_host_cpu_features().flatten(),

@@ -12,6 +12,7 @@ from vmlab.isa import (
     WORD_BYTES,
     Trap,
 )
+from vmlab.kernels.barrier import NO_BARRIER
 from vmlab.kernels.callgraph import stack_slots
 from vmlab.kernels.channels import MADE, NUMBER, TaskHandlerEmitter
 from vmlab.kernels.context import Region
@@ -41,11 +42,15 @@ class TaskInterpreterExecutable(InterpreterExecutable):
     _regions: dict[str, Region]
     _max_heap: int | None = None
 
-    def __init__(self, engine, dispatch, values, late, program, counting):
-        instructions = InstructionSet(values, late, tasks=True)
+    def __init__(
+        self, engine, dispatch, values, late, program, counting,
+        emitter=TaskHandlerEmitter, barrier=NO_BARRIER,
+    ):  # fmt: skip
+        instructions = InstructionSet(values, late, tasks=True, barrier=barrier)
         encoded = encode(program, instructions)
+        self._copies = emitter.COPIES
         name = f"{engine}.tasks"
-        self._load(name, dispatch, instructions, TaskHandlerEmitter, encoded, program, counting)
+        self._load(name, dispatch, instructions, emitter, encoded, program, counting)
         if late:
             self._bind(values)
 
@@ -81,6 +86,8 @@ class TaskInterpreterExecutable(InterpreterExecutable):
         for name, region in self._regions.items():
             setattr(context, name, region.address)
         context.segments_end = context.segments + self._regions["segments"].size
+        if self.instructions.barrier.marks:
+            self._cover(self._regions["blocks"], "task_cards")
         self._max_heap = max_heap
 
     def memory(self):
@@ -88,7 +95,12 @@ class TaskInterpreterExecutable(InterpreterExecutable):
 
     def needs(self, max_depth):
         slots = stack_slots(self.program, self._graph, max_depth) + FRAME_RECORD_WORDS * max_depth
-        return Needs(stack=slots, task_slots=self._max_heap // WORD_BYTES)
+        task_slots = self._max_heap // WORD_BYTES
+        if not self._copies:
+            return Needs(stack=slots, task_slots=task_slots)
+        # For all tasks, each as large as what it costs: a power of two.
+        slots = max(FIRST_STACK_WORDS, 1 << (slots - 1).bit_length())
+        return Needs(slots, task_slots=task_slots, saved=self.state.values.words * slots)
 
     # After a trap
 
@@ -107,7 +119,7 @@ class TaskInterpreterExecutable(InterpreterExecutable):
 
     def _words(self, address, count):
         """So many words in one of the regions of stacks, descriptors, records or channels."""
-        regions = [self.state.stack, *self._regions.values()]
+        regions = [self.state.stack, self.state.saved, *self._regions.values()]
         region = next(r for r in regions if 0 <= address - r.address < r.size)
         first = (address - region.address) // WORD_BYTES
         return region.words[first : first + count].tolist()

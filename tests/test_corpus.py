@@ -19,6 +19,10 @@ NAMES = corpus.names()
 RUN_TASKS = ("threaded", "switch", "tagged", "boxed", "late", "reference")
 
 
+# What becomes of stacks, one of each kind.
+POLICIES = ("switch+copy", "threaded+barrier", "threaded+boxed+late+copy+barrier")
+
+
 def fastest(program: Program) -> str:
     return RUN_TASKS[0] if program.has_tasks else "inlined"
 
@@ -33,6 +37,12 @@ def test_expectations_hold(name: str, engine: str) -> None:
             check(program, engine)
     else:
         assert check(program, engine) == []
+
+
+@pytest.mark.parametrize("engine", POLICIES)
+@pytest.mark.parametrize("name", [name for name in NAMES if corpus.load(name).has_tasks])
+def test_expectations_of_programs_with_tasks_hold(name: str, engine: str) -> None:
+    assert check(corpus.load(name), engine) == []
 
 
 @pytest.mark.parametrize("name", NAMES)

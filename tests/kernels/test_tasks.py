@@ -17,6 +17,7 @@ from vmlab.outcome import Deadlock, Limits, Outcome, Place, Waiter
 from vmlab.program import Number
 
 ENGINES = ["threaded", "switch", "tagged", "boxed", "late"]
+ENGINES += ["switch+copy", "threaded+tagged+copy+barrier", "threaded+boxed+late+copy+barrier"]
 BUILDS = [(engine, counting) for engine in ENGINES for counting in (True, False)]
 
 
