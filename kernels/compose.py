@@ -12,6 +12,7 @@ from vmlab.kernels.register_machine import RegisterExecutable
 from vmlab.kernels.straight import StraightExecutable
 from vmlab.kernels.super_machine import SuperExecutable
 from vmlab.kernels.task_interpreter import TaskInterpreterExecutable
+from vmlab.kernels.task_straight import TaskStraightExecutable
 from vmlab.kernels.values import BOXED, CELLS, RAW, TAGGED
 
 BASES = {
@@ -19,6 +20,10 @@ BASES = {
     "template": (StraightExecutable, Memory),
     "threaded": (InterpreterExecutable, Threaded),
     "switch": (InterpreterExecutable, Switch),
+}
+WITH_TASKS = {
+    StraightExecutable: TaskStraightExecutable,
+    InterpreterExecutable: TaskInterpreterExecutable,
 }
 CODES = {"register": RegisterExecutable, "super": SuperExecutable}
 VALUES = {"tagged": TAGGED, "boxed": BOXED, "cells": CELLS}
@@ -38,10 +43,10 @@ def compose(program, counting, base, *parts):
     techniques = [part for part in parts if part in TECHNIQUES]
     if len(techniques) > 1:
         raise EngineUnavailable(f"there is no way yet to join {' and '.join(techniques)}")
-    if program.has_tasks and executable is InterpreterExecutable:
+    if program.has_tasks:
         if techniques:
             raise without_coroutines(name)
-        executable = TaskInterpreterExecutable
+        executable = WITH_TASKS[executable]
     values = next((VALUES[part] for part in parts if part in VALUES), None)
     late = "late" in parts
     match techniques:

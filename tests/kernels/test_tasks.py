@@ -16,7 +16,10 @@ from vmlab.kernels.values import CELL_WORDS, VALUE
 from vmlab.outcome import Deadlock, Limits, Outcome, Place, Waiter
 from vmlab.program import Number
 
-ENGINES = ["threaded", "switch", "tagged", "boxed", "late"]
+ENGINES = [
+    *("inlined", "template", "template+tagged", "template+boxed+late"),
+    *("threaded", "switch", "tagged", "boxed", "late"),
+]
 BUILDS = [(engine, counting) for engine in ENGINES for counting in (True, False)]
 
 
