@@ -19,7 +19,14 @@ and nothing that tells who waits where.
 
 from llvmlite import ir
 
-from vmlab.isa import FIRST_STACK_WORDS, TASK_DESCRIPTOR_WORDS, TASKS, Flow, Trap, further_stack_words
+from vmlab.isa import (
+    FIRST_STACK_WORDS,
+    TASK_DESCRIPTOR_WORDS,
+    TASKS,
+    Flow,
+    Trap,
+    further_stack_words,
+)
 from vmlab.kernels.channels import Channels
 from vmlab.kernels.context import MACHINE_STACK
 from vmlab.kernels.entry import stack_pointer
@@ -34,7 +41,7 @@ from vmlab.kernels.frames import (
     SITE,
     Layout,
 )
-from vmlab.kernels.queues import NEXT, RECORD, begin_lists, begin_tasks
+from vmlab.kernels.queues import begin_lists, begin_tasks
 from vmlab.kernels.straight import FunctionEmitter, ProgramEmitter
 from vmlab.kernels.values import I1, I64, WORDS, i64
 

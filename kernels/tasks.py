@@ -26,7 +26,7 @@ from vmlab.kernels.encoding import FINISH, FINISH_VALUE, GROW
 from vmlab.kernels.entry import copy_words
 from vmlab.kernels.interpreter import HandlerEmitter
 from vmlab.kernels.queues import begin_lists, begin_tasks
-from vmlab.kernels.values import I1, I64, WORDS, i64
+from vmlab.kernels.values import I1, WORDS, i64
 
 # A descriptor: the registers, and its stack around what `queues` has there.
 PC, SP, FP, RP = REGISTERS = range(4)
