@@ -12,6 +12,7 @@ from functools import cached_property
 
 from vmlab.isa import Flow, Operand, Trap, Variant
 from vmlab.kernels import register_text
+from vmlab.kernels.barrier import NO_BARRIER
 from vmlab.kernels.encoding import HALT, Encoded, bits
 from vmlab.kernels.interpreter import HandlerEmitter, InterpreterExecutable
 from vmlab.kernels.names import function_name, intern
@@ -66,7 +67,7 @@ class OperationHandler:
 class OperationSet:
     """All operations that can be written in words."""
 
-    values, late = RAW, False
+    values, late, barrier = RAW, False, NO_BARRIER
 
     @cached_property
     def handlers(self) -> dict[str, OperationHandler]:

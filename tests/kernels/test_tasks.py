@@ -17,6 +17,7 @@ from vmlab.outcome import Deadlock, Limits, Outcome, Place, Waiter
 from vmlab.program import Number
 
 INTERPRETERS = ["threaded", "switch", "tagged", "boxed", "late"]
+INTERPRETERS += ["switch+copy", "threaded+tagged+copy+barrier", "threaded+boxed+late+copy+barrier"]
 ENGINES = ["inlined", "template", *INTERPRETERS]
 # Straight code with boxes takes long to optimise.
 BUILDS = [(engine, counting) for engine in ENGINES for counting in (True, False)] + [
