@@ -1,4 +1,4 @@
-"""Who calls whom: recursion, and how deep stacks can get."""
+"""Who calls whom: recursion, how deep stacks can get, and where tasks can be left."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,12 +11,14 @@ from vmlab.program import Program
 class CallGraph:
     """`calls[f][g]` is the number of call instructions in f that name g; `cycle[f]` numbers the
     strongly connected component of f, or is None where f can never be active twice; `height[f]` is
-    the length of the longest chain of calls from f to a function that calls none or is recursive.
+    the length of the longest chain of calls from f to a function that calls none or is recursive;
+    `suspends[f]` says whether other tasks may run before f returns.
     """
 
     calls: tuple[Counter, ...]
     cycle: tuple[int | None, ...]
     height: tuple[int, ...]
+    suspends: tuple[bool, ...]
 
     @classmethod
     def of(cls, program: Program) -> "CallGraph":
@@ -29,7 +31,23 @@ class CallGraph:
         for f in callees_first:
             if cycle[f] is None:
                 height[f] = 1 + max((height[callee] for callee in calls[f]), default=-1)
-        return cls(calls, cycle, tuple(height))
+        return cls(calls, cycle, tuple(height), _suspends(program, calls))
+
+
+def _suspends(program: Program, calls: tuple[Counter, ...]) -> tuple[bool, ...]:
+    """A function does with an instruction that may let other tasks go on, and so do its callers."""
+    callers: list[list[int]] = [[] for _ in calls]
+    for caller, callees in enumerate(calls):
+        for callee in callees:
+            callers[callee].append(caller)
+    suspends = [any(i.opcode.flow is Flow.SWITCH for i in f.code) for f in program.functions]
+    pending = [f for f, found in enumerate(suspends) if found]
+    while pending:
+        for caller in callers[pending.pop()]:
+            if not suspends[caller]:
+                suspends[caller] = True
+                pending.append(caller)
+    return tuple(suspends)
 
 
 def _cycles(calls: tuple[Counter, ...]) -> tuple[tuple[int | None, ...], list[int]]:

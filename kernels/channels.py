@@ -1,7 +1,11 @@
-"""Channels of the interpreters: their layout in memory, and what handlers do with them."""
+"""Channels: their layout in memory, and what instructions do with them."""
+
+from abc import abstractmethod
+
+from llvmlite import ir
 
 from vmlab.isa import CHANNEL_HEADER_WORDS, Trap
-from vmlab.kernels.tasks import SENT, SP, TaskEmitter
+from vmlab.kernels.queues import Queues
 from vmlab.kernels.values import I64, from_word, i64, to_word
 
 # A channel, before the values that it can hold. Channel 0 is all zeros, a closed one.
@@ -12,13 +16,17 @@ from vmlab.kernels.values import I64, from_word, i64, to_word
     FIRST,  # the place of the oldest
     RECEIVERS,  # who waits
     SENDERS,
-    MADE,  # the address of the `chan`
+    MADE,  # the place of the `chan`
     NUMBER,
 ) = range(CHANNEL_HEADER_WORDS)
 
 
-class TaskHandlerEmitter(TaskEmitter):
-    """Emits one handler of an interpreter for programs with tasks."""
+class Channels(Queues):
+    """What is emitted for tasks and channels."""
+
+    @abstractmethod
+    def sent_by(self, task: ir.Value) -> ir.Value:
+        """The word that a task would send, which waits for that."""
 
     def channel_new(self, capacity):
         b = self.b
@@ -37,7 +45,7 @@ class TaskHandlerEmitter(TaskEmitter):
             FIRST: i64(0),
             RECEIVERS: i64(0),
             SENDERS: i64(0),
-            MADE: self.address_of(self.registers.pc),
+            MADE: self.place(),
             NUMBER: self.get("channels_made"),
         }
         for place, word in header.items():
@@ -135,8 +143,7 @@ class TaskHandlerEmitter(TaskEmitter):
     def _sent(self, last, senders):
         """What the first that waits to send has sent; it goes on."""
         task = self.dequeue(last, senders, "channel")
-        sp = self.words_at(self.read(task, SP))
-        word = self.load(self.word(sp, SENT), "frame")
+        word = self.sent_by(task)
         self.get_ready(task)
         return word
 

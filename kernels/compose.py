@@ -4,7 +4,6 @@ a way of finding names."""
 from vmlab.engines import POLICIES, TECHNIQUES, EngineUnavailable
 from vmlab.kernels.barrier import CARD_MARKING, NO_BARRIER
 from vmlab.kernels.cached import CachedEmitter
-from vmlab.kernels.channels import TaskHandlerEmitter
 from vmlab.kernels.copying import CopyingEmitter
 from vmlab.kernels.dispatch import Switch, Threaded
 from vmlab.kernels.executable import without_coroutines
@@ -15,6 +14,8 @@ from vmlab.kernels.register_machine import RegisterExecutable
 from vmlab.kernels.straight import StraightExecutable
 from vmlab.kernels.super_machine import SuperExecutable
 from vmlab.kernels.task_interpreter import TaskInterpreterExecutable
+from vmlab.kernels.task_straight import TaskStraightExecutable
+from vmlab.kernels.tasks import TaskHandlerEmitter
 from vmlab.kernels.values import BOXED, CELLS, RAW, TAGGED
 
 BASES = {
@@ -46,9 +47,11 @@ def compose(program, counting, base, *parts):
     values = next((VALUES[part] for part in parts if part in VALUES), None)
     late = "late" in parts
     barrier = CARD_MARKING if "barrier" in policies else NO_BARRIER
-    if program.has_tasks and executable is InterpreterExecutable:
+    if program.has_tasks:
         if techniques:
             raise without_coroutines(name)
+        if executable is StraightExecutable:
+            return TaskStraightExecutable(name, mechanism, values or RAW, late, program, counting)
         emitter = CopyingEmitter if "copy" in policies else TaskHandlerEmitter
         return TaskInterpreterExecutable(
             name, mechanism, values or RAW, late, program, counting, emitter, barrier

@@ -9,9 +9,8 @@ what tasks cost, is the same.
 
 from llvmlite import ir
 
-from vmlab.kernels.channels import TaskHandlerEmitter
 from vmlab.kernels.dispatch import Registers
-from vmlab.kernels.tasks import BASE, END, FP, PC, RP, SP
+from vmlab.kernels.tasks import BASE, END, FP, PC, RP, SP, TaskHandlerEmitter
 from vmlab.kernels.values import I1, I8, I64, VOID
 
 # While a task runs, its descriptor has no use for the registers' words; in one of them it keeps

@@ -4,10 +4,8 @@ Compositions add where operands and locals are, and control flow."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import contextmanager
 
 from llvmlite import ir
-from llvmlite.ir.instructions import ConditionalBranch
 
 from vmlab.isa import Trap, Variant
 from vmlab.kernels.context import TYPE_FAULT
@@ -173,24 +171,6 @@ class Emitter(Machine, ABC):
 
     def trap_if(self, condition: ir.Value, trap: Trap) -> None:
         self.leave_if(condition, self.stop_block(trap.code))
-
-    def leave_if(self, condition: ir.Value, block: ir.Block) -> ConditionalBranch:
-        """Go to a block that is hardly ever reached, or on."""
-        passed = self.b.append_basic_block()
-        branch = self.b.cbranch(condition, block, passed)
-        branch.set_weights([1, 1 << 20])
-        self.b.position_at_end(passed)
-        return branch
-
-    @contextmanager
-    def unlikely(self, condition: ir.Value):
-        """Emit what follows in a block of its own, which must end itself."""
-        block = self.b.append_basic_block("unlikely")
-        self.leave_if(condition, block)
-        passed = self.b.block
-        self.b.position_at_end(block)
-        yield
-        self.b.position_at_end(passed)
 
     def refusal(self) -> ir.Value:
         """The code of the trap where a call finds no room: stopping lowers the limits."""

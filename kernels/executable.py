@@ -277,7 +277,7 @@ class CompiledExecutable(NativeExecutable):
 def without_coroutines(engine) -> EngineUnavailable:
     """The refusal of a program with tasks."""
     return EngineUnavailable(
-        f"'{engine}' does not run coroutines yet; the interpreters from 'threaded' to 'late' do"
+        f"'{engine}' does not run coroutines yet; the engines from 'inlined' to 'late' do"
     )
 
 

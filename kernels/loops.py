@@ -95,14 +95,16 @@ def versioned_loops(program) -> list[dict[int, Loop]]:
 
 
 def innermost_loops(code) -> list[tuple[int, int]]:
-    """The first and the last instruction of each innermost loop without a call. Beside a call a
-    safepoint is little, and copies of a call keep LLVM from inlining it."""
+    """The first and the last instruction of each innermost loop without a call and without tasks.
+    Beside a call a safepoint is little, and copies of a call keep LLVM from inlining it; other
+    tasks change globals and elements of arrays."""
     ends = {}
     for i, instruction in enumerate(code):
         if instruction.opcode.operand is Operand.LABEL and instruction.target <= i:
             ends[instruction.target] = i
     heads = sorted(ends)
-    calls = [i for i, instruction in enumerate(code) if instruction.opcode.flow is Flow.CALL]
+    apart = (Flow.CALL, Flow.SPAWN, Flow.SWITCH)
+    calls = [i for i, instruction in enumerate(code) if instruction.opcode.flow in apart]
     return [
         (head, ends[head])
         for head in heads

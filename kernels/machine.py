@@ -1,9 +1,9 @@
-"""What generated code reads and writes: the context, and memory by its kind."""
+"""What generated code is made of: the context, memory by its kind, and rare ways out."""
 
 from contextlib import contextmanager
 
 from llvmlite import ir
-from llvmlite.ir.instructions import LoadInstr
+from llvmlite.ir.instructions import ConditionalBranch, LoadInstr
 
 from vmlab.kernels import entry
 from vmlab.kernels.values import WORDS, i64
@@ -85,3 +85,23 @@ class Machine:
         address.add_incoming(following, b.block)
         b.cbranch(b.icmp_unsigned("!=", following, end), body, done)
         b.position_at_end(done)
+
+    # Control
+
+    def leave_if(self, condition: ir.Value, block: ir.Block) -> ConditionalBranch:
+        """Go to a block that is hardly ever reached, or on."""
+        passed = self.b.append_basic_block()
+        branch = self.b.cbranch(condition, block, passed)
+        branch.set_weights([1, 1 << 20])
+        self.b.position_at_end(passed)
+        return branch
+
+    @contextmanager
+    def unlikely(self, condition: ir.Value):
+        """Emit what follows in a block of its own, which must end itself."""
+        block = self.b.append_basic_block("unlikely")
+        self.leave_if(condition, block)
+        passed = self.b.block
+        self.b.position_at_end(block)
+        yield
+        self.b.position_at_end(passed)

@@ -68,6 +68,11 @@ class Ssa:
             self.crossing[key] = self.body.alloca(type_, f"operand.{height}")
         return self.crossing[key]
 
+    @property
+    def height(self):
+        """How many operands there are."""
+        return self.found.depth + len(self.values)
+
     def pop(self):
         if self.values:
             return self.values.pop()
@@ -95,9 +100,9 @@ class Ssa:
     def pop_args(self, count):
         return [self.pop() for _ in range(count)][::-1]
 
-    def call(self, callee, depth, args):
+    def call(self, callee, linkage, args):
         """Call; the trap flag, and the result if it is a value."""
-        reply = self.body.b.call(callee, [self.body.context, depth, *args], cconv="fastcc")
+        reply = self.body.b.call(callee, [self.body.context, *linkage, *args], cconv="fastcc")
         values = [self.body.b.extract_value(reply, i) for i in range(len(reply.type.elements))]
         return values[-1], values[0] if len(values) > 1 else None
 
@@ -189,8 +194,8 @@ class Memory:
         self.height -= count
         return [self._operand(self.height)]
 
-    def call(self, callee, depth, args):
-        return self.body.b.call(callee, [self.body.context, depth, *args], cconv="fastcc"), None
+    def call(self, callee, linkage, args):
+        return self.body.b.call(callee, [self.body.context, *linkage, *args], cconv="fastcc"), None
 
     def push_result(self, _value) -> None:
         self.height += 1  # the callee has put it there

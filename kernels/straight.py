@@ -18,7 +18,7 @@ from vmlab.kernels.context import MACHINE_STACK
 from vmlab.kernels.emitter import Emitter
 from vmlab.kernels.encoding import bits
 from vmlab.kernels.entry import emit_enter, emit_run, stack_pointer
-from vmlab.kernels.executable import CompiledExecutable, Needs, without_coroutines
+from vmlab.kernels.executable import CompiledExecutable, Needs
 from vmlab.kernels.loops import STRIPS, WHOLE, versioned_loops
 from vmlab.kernels.machine import Machine
 from vmlab.kernels.names import ENTRY_WORDS, Table, function_name, hash_table, intern, look_up
@@ -51,18 +51,15 @@ FRAME_BYTES_EACH_OF_SEVERAL_BLOCKS = 64
 
 
 class StraightExecutable(CompiledExecutable):
-    """`engine` names the composition of the next three. `body` emits the functions, as
-    `FunctionEmitter` does."""
+    """`engine` names the composition of the next three. `emitter` emits the program, as
+    `ProgramEmitter` does."""
 
-    def __init__(self, engine, storage, values, late, program, counting, body=None):
-        if program.has_tasks:
-            raise without_coroutines(engine)
+    def __init__(self, engine, storage, values, late, program, counting, emitter=None):
         graph = CallGraph.of(program)
-        body = body or FunctionEmitter
+        emitter = emitter or ProgramEmitter
 
         def make_ir():
-            emitter = ProgramEmitter(engine, storage, values, late, program, graph, counting, body)
-            return str(emitter.module)
+            return str(emitter(engine, storage, values, late, program, graph, counting).module)
 
         size = sum(len(function.code) for function in program.functions)
         timed = Effort.LARGE if size > LARGE_PROGRAM else Effort.FULL
@@ -80,8 +77,14 @@ class StraightExecutable(CompiledExecutable):
         return Needs(stack, trace=max_depth, machine_stack=self._machine_stack)
 
     def call_chain(self):
-        sites = self.state.trace.words[: self.state.context.trace_used].tolist()
-        # A chain can have millions of places, but only as many different ones as there are calls.
+        return self._places(self._sites())
+
+    def _sites(self):
+        """Of a trap: those of the calls that it has left."""
+        return self.state.trace.words[: self.state.context.trace_used].tolist()
+
+    def _places(self, sites):
+        # There can be millions, but only as many different ones as there are calls.
         places = {site: self._place(site) for site in set(sites)}
         return tuple(places[site] for site in sites)
 
@@ -106,9 +109,10 @@ def machine_stack_bytes(program, several_blocks: bool) -> int:
 class ProgramEmitter:
     """Emits a module for a whole program. `module` is the result."""
 
-    def __init__(self, engine, storage, values, late, program, graph, counting, body):
+    LINKAGE = (WORDS, I64)  # what is passed to a function before its arguments: context, depth
+
+    def __init__(self, engine, storage, values, late, program, graph, counting):
         self.program = program
-        self.body = body
         self.graph = graph
         self.storage = storage
         self.values = values
@@ -124,10 +128,19 @@ class ProgramEmitter:
         self.names = intern(program) if late else None
         self.table = self._table() if late else None
         self._cells = {}
+        self._begin()
         for index in indices:
             self._emit(index)
         emit_run(self.module, self._emit_main)
         emit_enter(self.module)
+
+    @property
+    def body(self):
+        """What emits a function."""
+        return FunctionEmitter
+
+    def _begin(self):
+        """Before the functions are emitted."""
 
     def _self_inlining_levels(self, index):
         cycle = self.graph.cycle[index]
@@ -155,7 +168,7 @@ class ProgramEmitter:
         reply, params = self.storage.signature(function)
         declared = ir.Function(
             self.module,
-            ir.FunctionType(reply, [WORDS, I64, *params]),
+            ir.FunctionType(reply, [*self.LINKAGE, *params]),
             name=f"vm.{function.name}{suffix}",
         )
         declared.linkage = "internal"
@@ -230,12 +243,17 @@ class FunctionEmitter(Emitter):
         self._raise = self._unwind = None
         if parent is None:
             b = ir.IRBuilder(llvm_function.append_basic_block("entry"))
-            context, self.depth, *self.args = llvm_function.args
+            context, *passed = llvm_function.args
             super().__init__(b, context, None, unit.values)
+            self._take(*passed)
         else:
             super().__init__(parent.b, parent.context, parent.heap, unit.values)
             self.depth = parent.inner_depth()
             self.call_site = parent.site
+
+    def _take(self, depth, *args):
+        """What the LLVM function is passed beside the context."""
+        self.depth, self.args = depth, args
 
     @property
     def site(self):
@@ -243,6 +261,10 @@ class FunctionEmitter(Emitter):
 
     def inner_depth(self):
         return self.b.add(self.depth, i64(1))
+
+    def linkage(self):
+        """What is passed to a function called here, before its arguments."""
+        return [self.inner_depth()]
 
     def alloca(self, type_, name):
         with self.b.goto_entry_block():
@@ -420,22 +442,25 @@ class FunctionEmitter(Emitter):
             inner = self.unit.body(self.unit, target, self.llvm_function, self.levels - 1, self)
             result = inner.emit_inline(args)
         else:
-            trapped, result = storage.call(self._callee(target), self.inner_depth(), args)
+            trapped, result = storage.call(self._callee(target), self.linkage(), args)
             self.leave_if(trapped, self._unwind_block(i64(self.site)))
         if callee.result:
             storage.push_result(result)
 
     def _return(self):
         value = self.storage.pop() if self.function.result else None
-        if self.values.counted:
-            for index in range(len(self.function.slots)):
-                self.values.release(self, self.storage.get_local(index))
+        self._release_locals()
         if self.parent is None:
             self.storage.finish(0, value)
         else:
             if value is not None:
                 self.b.store(value, self.reply)
             self.b.branch(self.returned)
+
+    def _release_locals(self):
+        if self.values.counted:
+            for index in range(len(self.function.slots)):
+                self.values.release(self, self.storage.get_local(index))
 
     # What semantics functions ask for
 
@@ -466,7 +491,8 @@ class FunctionEmitter(Emitter):
         return self.values.wrap(self, ir.Constant(llvm_type(type_), value), type_)
 
     def array_tag(self):
-        return i64(TAG[Type.of("T[]", self._operand())])
+        [made] = self.function.code[self.at].opcode.effects[0].pushes
+        return i64(TAG[Type.of(made, self._operand())])
 
     def read_local(self):
         return self.storage.get_local(self._operand())

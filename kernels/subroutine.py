@@ -11,8 +11,9 @@ from llvmlite import ir
 from vmlab.isa import Flow, Operand
 from vmlab.kernels.emitter import Emitter
 from vmlab.kernels.encoding import bits
+from vmlab.kernels.executable import without_coroutines
 from vmlab.kernels.operands import Memory
-from vmlab.kernels.straight import FunctionEmitter, StraightExecutable
+from vmlab.kernels.straight import FunctionEmitter, ProgramEmitter, StraightExecutable
 from vmlab.kernels.values import I64, RAW, VOID, WORDS, i64
 
 # With most registers preserved by whoever is called, context and heap stay where they are passed.
@@ -21,7 +22,17 @@ CONVENTION = "preserve_mostcc"
 
 def subroutine(program, counting) -> StraightExecutable:
     """The program on the engine `subroutine`."""
-    return StraightExecutable("subroutine", Memory, RAW, False, program, counting, CallEmitter)
+    if program.has_tasks:
+        raise without_coroutines("subroutine")
+    return StraightExecutable("subroutine", Memory, RAW, False, program, counting, CallsEmitter)
+
+
+class CallsEmitter(ProgramEmitter):
+    """Emits a program whose instructions are called."""
+
+    @property
+    def body(self):
+        return CallEmitter
 
 
 class CallEmitter(FunctionEmitter):

@@ -1,53 +1,39 @@
-"""Tasks of the interpreters: their layout in memory, and how handlers launch, switch and end them.
+"""Tasks of the interpreters: how handlers launch, switch and end them.
 
-One worker, one queue of tasks that are ready: nothing here is atomic. A task is a descriptor, which
-holds its registers while another runs, and a stack. Stacks have no pointers into themselves: a
-frame record holds the distance to the caller's frame, so a stack can be copied as it is. Operands
-grow upwards from its start, frame records downwards from its end, and a call looks whether there
-is room between them. So both are memory of one kind, "frame".
-
-A queue is a list through the descriptors. Those in a record or a channel are circular and known by
-their last, so that one word is enough (and zero for an empty one).
+The descriptor of a task holds its registers while another runs, and where its stack is. Stacks have
+no pointers into themselves: a frame record holds the distance to the caller's frame, so a stack can
+be copied as it is. Operands grow upwards from its start, frame records downwards from its end, and
+a call looks whether there is room between them. So both are memory of one kind, "frame".
 
 While a task waits, the places of the operands that its instruction popped hold what it waits for,
 and what it would send.
 """
 
-from contextlib import contextmanager
-
 from llvmlite import ir
 
 from vmlab.isa import (
-    CHANNEL_HEADER_WORDS,
     FIRST_STACK_WORDS,
     FRAME_RECORD_WORDS,
     TASK_DESCRIPTOR_WORDS,
-    TASK_RECORD_WORDS,
     WORD_BYTES,
     Flow,
     Trap,
 )
+from vmlab.kernels.channels import Channels
 from vmlab.kernels.context import FRAGMENTED
 from vmlab.kernels.dispatch import Registers
 from vmlab.kernels.encoding import FINISH, FINISH_VALUE, GROW
 from vmlab.kernels.entry import copy_words
 from vmlab.kernels.interpreter import HandlerEmitter
-from vmlab.kernels.values import I1, I64, WORDS, from_word, i64
+from vmlab.kernels.queues import begin_lists, begin_tasks
+from vmlab.kernels.values import I1, WORDS, i64
 
-# A descriptor, one cache line: the registers, the next in the same queue, its record, its stack.
-PC, SP, FP, RP, NEXT, RECORD, BASE, END = range(TASK_DESCRIPTOR_WORDS)
-REGISTERS = (PC, SP, FP, RP)
-
-# A record, which stays: the descriptor, or 0 when the task has finished; those who wait for that,
-# later the result; the address of the `spawn`; the record of the task that executed it. Record 0
-# is main's, whose end nobody sees: for others it is a task that has finished with 0.
-DESCRIPTOR, OUTCOME, LAUNCH, LAUNCHER = range(TASK_RECORD_WORDS)
+# A descriptor: the registers, and its stack around what `queues` has there.
+PC, SP, FP, RP = REGISTERS = range(4)
+BASE, END = 6, 7
 
 # Where a waiting task keeps them, above its stack pointer.
 AWAITED, SENT = range(2)
-
-# What a task costs as long as it runs, beside a larger stack.
-_WHILE_IT_LIVES = TASK_DESCRIPTOR_WORDS + FIRST_STACK_WORDS
 
 # Larger stacks are segments of 2^n words; as many lists of free ones.
 SEGMENT_LISTS = 64
@@ -63,34 +49,20 @@ def record_stride(values) -> int:
     return values.words * FRAME_RECORD_WORDS
 
 
-class TaskEmitter(HandlerEmitter):
-    """What `HandlerEmitter` lacks for tasks, each of which has a stack of its own."""
+class TaskHandlerEmitter(Channels, HandlerEmitter):
+    """Emits one handler of an interpreter for programs with tasks, each of which has a stack of its
+    own."""
 
     COPIES = False  # whether tasks share one stack
 
     @staticmethod
     def first_record(m, values):
-        """Besides, all that belongs to tasks begins anew; main has the first descriptor."""
-        b = m.b
-        main = m.pointer("blocks")
-        end = m.pointer("stack_end")
-        for place, name in ((RECORD, "records"), (BASE, "stack"), (END, "stack_end")):
+        """Besides, all that belongs to tasks begins anew."""
+        begin_tasks(m, block_words(values))
+        begin_lists(m, SEGMENT_LISTS)
+        main, end = m.pointer("blocks"), m.pointer("stack_end")
+        for place, name in ((BASE, "stack"), (END, "stack_end")):
             m.store(m.get(name), m.word(main, place), "task")
-        beginnings = {
-            "current": main,
-            "ready_end": m.field("ready"),
-            "fresh_record": m.word(m.pointer("records"), TASK_RECORD_WORDS),
-            "fresh_block": m.word(main, block_words(values)),
-            "fresh_segment": m.word(m.pointer("segments"), SEGMENT_LISTS),
-            "fresh_channel": m.word(m.pointer("channels"), CHANNEL_HEADER_WORDS),
-        }
-        for name, address in beginnings.items():
-            m.put(name, b.ptrtoint(address, I64))
-        for name in ("ready", "task_words", "free_block", "channels_made"):
-            m.put(name, i64(0))
-        lists = m.pointer("segments")
-        with m.each_word(lists, m.word(lists, SEGMENT_LISTS)) as head:
-            b.store(i64(0), head)
         first = m.word(end, -record_stride(values))
         m.store(m.get("code"), first, "frame")
         m.store(i64(0), m.word(first, 1), "frame")
@@ -113,32 +85,6 @@ class TaskEmitter(HandlerEmitter):
     def _stack_bytes(self, words):
         """Of the VM's words, what they take as they are kept here."""
         return self.b.mul(words, i64(WORD_BYTES * self.values.words))
-
-    def charge(self, words):
-        room = self.heap_room(self.get("heap_used"))
-        self.trap_if(self.b.icmp_signed(">", words, room), Trap.OUT_OF_MEMORY)
-        self.add_to("task_words", words)
-
-    def add_to(self, name, number):
-        self.put(name, self.b.add(self.get(name), number))
-
-    def heap_room(self, used):
-        return self.b.sub(super().heap_room(used), self.get("task_words"))
-
-    def address_of(self, pointer):
-        return self.b.ptrtoint(pointer, I64)
-
-    def words_at(self, address):
-        return self.b.inttoptr(address, WORDS)
-
-    def within(self, region, index):
-        return self.b.gep(self.pointer(region), [index], inbounds=True)
-
-    def read(self, words, index, kind="task"):
-        return self.load(self.word(words, index), kind)
-
-    def write(self, words, index, value, kind="task"):
-        self.store(value, self.word(words, index), kind)
 
     # Calls
 
@@ -267,42 +213,14 @@ class TaskEmitter(HandlerEmitter):
             b.store(b.load(free_list), self.words_at(base))
             b.store(base, free_list)
 
-    def _new_block(self):
-        b = self.b
-        free = self.get("free_block")
-        reused, fresh, done = (b.append_basic_block(n) for n in ("reused", "fresh", "allocated"))
-        b.cbranch(b.icmp_unsigned("!=", free, i64(0)), reused, fresh)
-        b.position_at_end(reused)
-        old = self.words_at(free)
-        self.put("free_block", self.read(old, NEXT))
-        b.branch(done)
-        b.position_at_end(fresh)
-        new = self.pointer("fresh_block")
-        self.put("fresh_block", self.address_of(self.word(new, block_words(self.values))))
-        b.branch(done)
-        b.position_at_end(done)
-        block = b.phi(WORDS)
-        block.add_incoming(old, reused)
-        block.add_incoming(new, fresh)
-        return block
-
     # Launch and end
 
     def _spawn(self):
         b = self.b
         self.safepoint()
         callee, args, fresh, further, finish = (self._word(index) for index in range(1, 6))
-        self.charge(b.add(further, i64(TASK_RECORD_WORDS + _WHILE_IT_LIVES)))
-        task = self._new_block()
+        task, record = self.new_task(block_words(self.values), further)
         base, end = self._first_stack(task, further)
-        record = self.pointer("fresh_record")
-        self.put("fresh_record", self.address_of(self.word(record, TASK_RECORD_WORDS)))
-        launcher = self.read(self.pointer("current"), RECORD)
-        self.write(record, DESCRIPTOR, self.address_of(task))
-        self.write(record, OUTCOME, i64(0))
-        self.write(record, LAUNCH, self.address_of(self.registers.pc))
-        self.write(record, LAUNCHER, launcher)
-
         sp = self.registers.sp
         first = b.gep(sp, [b.neg(args)], inbounds=True)
         passed = b.gep(base, [args], inbounds=True)
@@ -318,12 +236,11 @@ class TaskEmitter(HandlerEmitter):
         self.store(self.address_of(back), frame_record, "frame")
         self.store(i64(0), self.word(frame_record, 1), "frame")
         self._save(task, Registers(target, top, base, frame_record))
-        for place, address in ((RECORD, record), (BASE, base), (END, end)):
+        for place, address in ((BASE, base), (END, end)):
             self.write(task, place, self.address_of(address))
         self.get_ready(task)
 
-        number = b.sub(self.address_of(record), self.get("records"))
-        handle = self.values.wrap(self, b.lshr(number, i64(3)), self._tag_word(6))
+        handle = self.values.wrap(self, self.number(record), self._tag_word(6))
         self.values.store(self, handle, first, "frame")
         return self.registers._replace(pc=self.next_pc, sp=self.word(first, self.values.words))
 
@@ -351,59 +268,20 @@ class TaskEmitter(HandlerEmitter):
 
     def _finish(self, has_value):
         """The function that was spawned has returned."""
-        b = self.b
-        task = self.pointer("current")
-        record = self.words_at(self.read(task, RECORD))
-        last = self.read(record, OUTCOME)
-        kept = self.values.load(self, self.registers.fp, "frame") if has_value else None
-        word = self.values.unwrap(self, kept, "int") if has_value else i64(0)
-        self.write(record, DESCRIPTOR, i64(0))
-        self.write(record, OUTCOME, word)
-        self.free_segment(task)
-        cost = b.add(self._further_words(task), i64(_WHILE_IT_LIVES))
-        self.add_to("task_words", b.neg(cost))
-        self.write(task, NEXT, self.get("free_block"))
-        self.put("free_block", self.address_of(task))
-        with self.each_waiting(last) as joining:
-            if has_value:
-                self.values.retain(self, kept)
-                self.push_to(joining, kept)
-            self.get_ready(joining)
-        if has_value:
-            self.values.release(self, kept)
-        self._run_next()
+        fp = self.registers.fp
+        self.end_task(self.values.load(self, fp, "frame") if has_value else None)
 
-    # Queues
+    def give_stack_back(self, task):
+        self.free_segment(task)
+        return self._further_words(task)
+
+    # Control
 
     def go_on(self, registers):
         self.dispatch.next(self.b, registers, self.context, self.heap)
 
-    def get_ready(self, task):
-        """To the end of those that are ready."""
-        address = self.address_of(task)
-        self.write(task, NEXT, i64(0))
-        # The word is one of a descriptor, or of the context.
-        self.b.store(address, self.pointer("ready_end"))
-        self.put("ready_end", self.address_of(self.word(task, NEXT)))
-
-    def _run_next(self):
-        """The first that is ready goes on; without one, it is a deadlock."""
-        first = self._first_ready()
-        self.trap_if(self.b.icmp_unsigned("==", first, i64(0)), Trap.DEADLOCK)
-        following = self.b.load(self.word(self.words_at(first), NEXT))
-        with self.b.if_then(self.b.icmp_unsigned("==", following, i64(0))):
-            self.put("ready_end", self.address_of(self.field("ready")))
-        self._switch_to(first, following)
-
-    def _first_ready(self):
-        # A plain load: `get_ready` may have written the word as one of a descriptor.
-        return self.b.load(self.field("ready"))
-
-    def _switch_to(self, first, following):
-        """From the first that is ready to the one behind it."""
-        self.b.store(following, self.field("ready"))
-        self.put("current", first)
-        self.go_on(self.resume(self.words_at(first)))
+    def enter(self, task):
+        self.go_on(self.resume(task))
 
     def resume(self, task):
         """The registers of a task that is going to run."""
@@ -418,98 +296,27 @@ class TaskEmitter(HandlerEmitter):
         for place, register in zip(REGISTERS, registers, strict=True):
             self.write(task, place, self.address_of(register))
 
-    def enqueue(self, task, last_place, kind):
-        """To the end of a circular list, whose last stands in this word."""
-        b = self.b
-        last = self.load(last_place, kind)
-        alone, others, done = (b.append_basic_block(n) for n in ("alone", "others", "enqueued"))
-        b.cbranch(b.icmp_unsigned("==", last, i64(0)), alone, others)
-        b.position_at_end(alone)
-        self.write(task, NEXT, self.address_of(task))
-        b.branch(done)
-        b.position_at_end(others)
-        before = self.words_at(last)
-        self.write(task, NEXT, self.read(before, NEXT))
-        self.write(before, NEXT, self.address_of(task))
-        b.branch(done)
-        b.position_at_end(done)
-        self.store(self.address_of(task), last_place, kind)
-
-    def dequeue(self, last, last_place, kind):
-        """The first of a circular list that is not empty; `last` stands in the word."""
-        b = self.b
-        before = self.words_at(last)
-        first = self.read(before, NEXT)
-        following = self.read(self.words_at(first), NEXT)
-        alone = b.icmp_unsigned("==", first, last)
-        self.write(before, NEXT, following)
-        self.store(b.select(alone, i64(0), last), last_place, kind)
-        return self.words_at(first)
-
-    @contextmanager
-    def each_waiting(self, last):
-        """Emit what follows for each of a circular list, the first first."""
-        b = self.b
-        some, again, done = (b.append_basic_block(n) for n in ("some", "waiting", "all"))
-        b.cbranch(b.icmp_unsigned("!=", last, i64(0)), some, done)
-        b.position_at_end(some)
-        first = self.read(self.words_at(last), NEXT)
-        b.branch(again)
-        b.position_at_end(again)
-        address = b.phi(I64)
-        address.add_incoming(first, some)
-        task = self.words_at(address)
-        following = self.read(task, NEXT)
-        yield task
-        address.add_incoming(following, b.block)
-        b.cbranch(b.icmp_unsigned("!=", address, last), again, done)
-        b.position_at_end(done)
-
     # Waiting
 
-    def wait(self, last_place, kind, awaited, sent=None):
-        """The running task goes to a queue, another goes on."""
-        task, sp = self.pointer("current"), self._operand(self.height)
-        self.store(awaited, self.word(sp, AWAITED), "frame")
-        if sent is not None:
-            self.store(sent, self.word(sp, SENT), "frame")
-        self.suspend(task, self.registers._replace(pc=self.next_pc, sp=sp))
-        self.enqueue(task, last_place, kind)
-        self._run_next()
+    def place(self):
+        return self.address_of(self.registers.pc)
+
+    def leave(self, awaited=None, sent=None):
+        sp = self._operand(self.height)
+        for place, word in ((AWAITED, awaited), (SENT, sent)):
+            if word is not None:
+                self.store(word, self.word(sp, place), "frame")
+        self.suspend(self.pointer("current"), self.registers._replace(pc=self.next_pc, sp=sp))
+
+    def sent_by(self, task):
+        sp = self.words_at(self.read(task, SP))
+        return self.load(self.word(sp, SENT), "frame")
 
     def push_to(self, task, *kept):
-        """Values on the stack of a task that waits."""
+        """Onto its stack."""
         sp = self.words_at(self.read(task, SP))
         for value in kept:
             self.values.store(self, value, sp, "frame")
             sp = self.word(sp, self.values.words)
         self.write(task, SP, self.address_of(sp))
         self.instructions.barrier.stack_written(self, task)
-
-    # What semantics functions ask for
-
-    def yield_turn(self):
-        b = self.b
-        first = self._first_ready()
-        others = b.append_basic_block("others")
-        alone = b.append_basic_block("alone")
-        b.cbranch(b.icmp_unsigned("!=", first, i64(0)), others, alone)
-        b.position_at_end(others)
-        task = self.pointer("current")
-        sp = self._operand(self.height)
-        self.suspend(task, self.registers._replace(pc=self.next_pc, sp=sp))
-        self.get_ready(task)
-        # There is one behind it now.
-        self._switch_to(first, b.load(self.word(self.words_at(first), NEXT)))
-        b.position_at_end(alone)
-
-    def join(self, handle, type_):
-        b = self.b
-        record = self.within("records", handle)
-        alive, finished = b.append_basic_block("alive"), b.append_basic_block("finished")
-        descriptor = self.read(record, DESCRIPTOR)
-        b.cbranch(b.icmp_unsigned("!=", descriptor, i64(0)), alive, finished)
-        b.position_at_end(alive)
-        self.wait(self.word(record, OUTCOME), "task", handle)
-        b.position_at_end(finished)
-        return from_word(b, self.read(record, OUTCOME), type_) if type_ else None

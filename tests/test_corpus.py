@@ -8,23 +8,18 @@ import pytest
 
 from vmlab import corpus
 from vmlab.diagnostics import ProgramError
-from vmlab.engines import ENGINES, EngineUnavailable, run
+from vmlab.engines import ENGINES, LADDER, EngineUnavailable, run
 from vmlab.expectations import check
 from vmlab.formatter import format_source
-from vmlab.program import Number, Program
+from vmlab.program import Number
 
 NAMES = corpus.names()
 
-# The engines that run coroutines, the fastest first; the others must say that they do not.
-RUN_TASKS = ("threaded", "switch", "tagged", "boxed", "late", "reference")
-
+# The engines that run coroutines; the others must say that they do not.
+RUN_TASKS = (*LADDER, "reference")
 
 # What becomes of stacks, one of each kind.
 POLICIES = ("switch+copy", "threaded+barrier", "threaded+boxed+late+copy+barrier")
-
-
-def fastest(program: Program) -> str:
-    return RUN_TASKS[0] if program.has_tasks else "inlined"
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -64,7 +59,7 @@ def test_opens_with_its_name_and_what_it_is(name: str) -> None:
 def test_default_arguments_are_worth_timing(name: str) -> None:
     """Long enough for a clock on the fastest engine, short enough for the slowest."""
     program = corpus.load(name)
-    outcome = run(program, fastest(program), {})
+    outcome = run(program, "inlined", {})
     assert outcome.trap is None
     assert outcome.instructions is not None
     assert 3_000_000 <= outcome.instructions <= 30_000_000
@@ -98,7 +93,7 @@ PUBLISHED: list[tuple[str, dict[str, Number], Number]] = [
 )
 def test_published_results(name: str, args: dict[str, Number], result: Number) -> None:
     program = corpus.load(name)
-    assert run(program, fastest(program), args).result == result
+    assert run(program, "inlined", args).result == result
 
 
 def test_streams_differ_in_one_line_and_execute_equally_many_instructions() -> None:

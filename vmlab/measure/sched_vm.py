@@ -1,6 +1,6 @@
 """The tasks of VM programs, as one of the systems that `sched` measures: what a program gets, with
-its instructions' dispatch, its safepoints and its limits. The interpreters have a scheduler of
-their own (`kernels/tasks.py`), and stacks that grow."""
+its instructions' dispatch, its safepoints and its limits. They have a scheduler of their own
+(`kernels/queues.py`), and stacks that grow."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 from tabulate import tabulate
@@ -19,7 +18,7 @@ from vmlab.isa import (
     WORD_BYTES,
     further_stack_words,
 )
-from vmlab.kernels import channels, tasks
+from vmlab.kernels import channels, queues, tasks
 from vmlab.kernels.scheduler.layout import STRUCTURES
 from vmlab.kernels.scheduler.structures import LINE_BYTES, Structure
 from vmlab.kernels.values import RAW, TAGGED
@@ -28,20 +27,20 @@ from vmlab.program import Function, Program
 
 @dataclass(frozen=True)
 class Words:
-    """A structure of the interpreters: the module that has the indices of its words (None: they
-    have no names there, and are in this order), what each of these holds, and how many there are
-    by what they cost."""
+    """A structure of the interpreters: by name, what the modules have that define the indices of
+    its words (None: they have no names there, and are in this order); what each of these holds; and
+    how many there are by what they cost."""
 
     title: str
     about: str
-    module: ModuleType | None
+    names: Mapping[str, Any] | None
     meanings: Mapping[str, str]
     count: int
 
     def fields(self) -> list[tuple[int, str, str]]:
         """Index, name and meaning of all words, in the order of the indices."""
         found = sorted(
-            (index if self.module is None else getattr(self.module, name), name.lower(), meaning)
+            (index if self.names is None else self.names[name], name.lower(), meaning)
             for index, (name, meaning) in enumerate(self.meanings.items())
         )
         assert [index for index, _, _ in found] == list(range(self.count)), self.title
@@ -52,7 +51,7 @@ INTERPRETERS = (
     Words(
         "Descriptor",
         "As long as a task lives; the first words of its stack lie behind it.",
-        tasks,
+        vars(queues) | vars(tasks),
         {
             "PC": "the registers: where it goes on",
             "SP": "above its operands",
@@ -68,7 +67,7 @@ INTERPRETERS = (
     Words(
         "Record",
         "Stays when the task has finished.",
-        tasks,
+        vars(queues),
         {
             "DESCRIPTOR": "its descriptor; 0 when it has finished",
             "OUTCOME": "the last of those who wait for its end; later its result",
@@ -80,7 +79,7 @@ INTERPRETERS = (
     Words(
         "Channel",
         "Lies before the values that it can hold.",
-        channels,
+        vars(channels),
         {
             "OPEN": "0 after close",
             "CAPACITY": "how many values it can hold",

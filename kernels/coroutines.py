@@ -1,0 +1,499 @@
+"""Straight code for programs with tasks: functions that can suspend are stackless coroutines.
+
+A function that can suspend keeps what lives across that in a frame (`frames`), and is resumed by a
+jump to it with the frame: it goes on at the site that it has noted there. Calls between such
+functions, returns from them, and what lets another task go on are all of one kind, a guaranteed
+tail call with the next frame. So nothing of a task is on the machine's stack while another one
+runs, and however deep functions that can suspend call each other, they do not use it up. Functions
+that cannot suspend stay what they are in other programs, plain calls.
+
+LLVM has coroutines of its own (`llvm.coro`), which the native scheduler uses. Here the
+transformation is made from the VM's code instead: the verifier's stack maps say what lives at each
+suspension; a trap, and a deadlock of tasks that do not even run, must tell the place of every call,
+which LLVM's frames hide; resuming a caller with a result, and a trap without unwinding, need no
+protocol on top; frames have their sizes before anything is optimised; and the builds that count are
+not optimised at all. Queues, records and channels are those of the interpreters (`queues`,
+`channels`): the native scheduler knows no accounts of memory, no results that can be taken twice,
+and nothing that tells who waits where.
+"""
+
+from llvmlite import ir
+
+from vmlab.isa import (
+    FIRST_STACK_WORDS,
+    TASK_DESCRIPTOR_WORDS,
+    TASKS,
+    Flow,
+    Trap,
+    further_stack_words,
+)
+from vmlab.kernels.channels import Channels
+from vmlab.kernels.context import MACHINE_STACK
+from vmlab.kernels.entry import stack_pointer
+from vmlab.kernels.frames import (
+    BASE,
+    DEPTH,
+    LINE_WORDS,
+    NOT_BEGUN,
+    PARENT,
+    RESUMABLE,
+    RESUME,
+    SITE,
+    Layout,
+)
+from vmlab.kernels.queues import begin_lists, begin_tasks
+from vmlab.kernels.straight import FunctionEmitter, ProgramEmitter
+from vmlab.kernels.values import I1, I64, WORDS, i64
+
+# A descriptor, around what `queues` has there: the innermost frame; the words of the VM's stack
+# that the task has paid for; what it waits for; and what the instruction that it waits at pushes,
+# or would send.
+FRAME, ROOM, AWAITED = range(3)
+GIVEN = 6
+
+# Main's stack costs nothing.
+UNLIMITED = 1 << 62
+
+# All registers are free for whoever is resumed: nobody is returned to.
+CONVENTION = "preserve_nonecc"
+RESUMED = ir.FunctionType(I64, [WORDS, WORDS])  # (context, frame): the code of a trap, or 0
+
+
+def block_words(values) -> int:
+    """A descriptor."""
+    return TASK_DESCRIPTOR_WORDS * values.words
+
+
+class Coroutines(Channels):
+    """What is emitted for frames. `unit` is the program."""
+
+    def new_frame(self, function, resume, parent, depth, base, args):
+        """A frame for a function that begins with these arguments; `resume` is what runs it."""
+        layout = self.unit.layout
+        frame = self._free_or_fresh(function)
+        header = {RESUME: self.address_of(resume), PARENT: parent, SITE: i64(NOT_BEGUN)}
+        if self.unit.graph.calls[function]:
+            header |= {DEPTH: depth, BASE: base}
+        for place, word in header.items():
+            self.write(frame, place, word, "frame")
+        area = self.word(frame, layout.header(function))
+        for index, kept in enumerate(args):
+            self.values.store(self, kept, self.word(area, self.values.words * index), "frame")
+        return frame
+
+    # Plain loads and stores, of no kind, where memory that was a frame becomes another.
+
+    def _free_or_fresh(self, function):
+        b = self.b
+        head = self._free_list(function)
+        free = b.load(head)
+        reused, fresh, done = (b.append_basic_block(n) for n in ("reused", "fresh", "allocated"))
+        b.cbranch(b.icmp_unsigned("!=", free, i64(0)), reused, fresh)
+        b.position_at_end(reused)
+        old = self.words_at(free)
+        b.store(b.load(old), head)
+        b.branch(done)
+        b.position_at_end(fresh)
+        new = self.pointer("fresh_segment")
+        words = LINE_WORDS * self.unit.layout.lines[function]
+        self.put("fresh_segment", self.address_of(self.word(new, words)))
+        b.branch(done)
+        b.position_at_end(done)
+        frame = b.phi(WORDS)
+        frame.add_incoming(old, reused)
+        frame.add_incoming(new, fresh)
+        return frame
+
+    def free_frame(self, function, frame):
+        head = self._free_list(function)
+        self.b.store(self.b.load(head), frame)
+        self.b.store(self.address_of(frame), head)
+
+    def _free_list(self, function):
+        layout = self.unit.layout
+        number = layout.sizes.index(layout.lines[function])
+        return self.word(self.pointer("segments"), number)
+
+    def resume(self, frame, function=None):
+        """Go on in a frame; the block ends here. `function` is what resumes it, where known."""
+        if function is None:
+            function = self.b.inttoptr(self.read(frame, RESUME, "frame"), RESUMED.as_pointer())
+        arguments = [self.context, frame]
+        self.b.ret(self.b.call(function, arguments, cconv=CONVENTION, tail="musttail"))
+
+    def given(self, task, index):
+        """Where a task finds a value that it goes on with."""
+        return self.word(task, GIVEN + self.values.words * index)
+
+    # What queues and channels ask for
+
+    def enter(self, task):
+        self.resume(self.words_at(self.read(task, FRAME)))
+
+    def push_to(self, task, *kept):
+        for index, value in enumerate(kept):
+            self.values.store(self, value, self.given(task, index), "frame")
+
+    def sent_by(self, task):
+        return self.load(self.given(task, 0), "frame")
+
+    def further_words(self, task):
+        """What its stack costs beside the first words."""
+        room = self.read(task, ROOM)
+        first = self.b.icmp_signed("==", room, i64(FIRST_STACK_WORDS))
+        return self.b.select(first, i64(0), room)
+
+    give_stack_back = further_words
+
+
+class Routine(Coroutines):
+    """Emits what belongs to no instruction; the function returns the code of a trap."""
+
+    def __init__(self, unit, b, context):
+        super().__init__(b, context)
+        self.unit = unit
+        self.values = unit.values
+
+    def trap_if(self, condition, trap):
+        with self.b.if_then(condition, likely=False):
+            self.b.ret(i64(trap.code))
+
+
+class TaskProgramEmitter(ProgramEmitter):
+    """Emits a module for a program with tasks."""
+
+    LINKAGE = (*ProgramEmitter.LINKAGE, I64)  # and the words of the VM's stack below the call
+
+    def __init__(self, engine, storage, values, late, program, graph, counting):
+        self.layout = Layout(program, graph, storage, values)
+        self.entries = {}
+        super().__init__(engine, storage, values, late, program, graph, counting)
+
+    @property
+    def body(self):
+        return TaskFunctionEmitter
+
+    def _self_inlining_levels(self, index):
+        # What inlines itself keeps its locals in the caller's frame, which has no place for them.
+        return 0 if self.graph.suspends[index] else super()._self_inlining_levels(index)
+
+    def _declare(self, index, suffix):
+        if not self.graph.suspends[index]:
+            return super()._declare(index, suffix)
+        return self._declare_resumed(f"vm.{self.program.functions[index].name}")
+
+    def _declare_resumed(self, name):
+        function = ir.Function(self.module, RESUMED, name=name)
+        function.linkage = "internal"
+        function.calling_convention = CONVENTION
+        set.add(function.attributes, "nounwind")
+        set.add(function.attributes, '"no-jump-tables"="true"')
+        return function
+
+    def _begin(self):
+        self.grow = self._grow()
+        self.main_ends = self._end("main.ends", lambda routine: routine.b.ret(i64(0)))
+        self.ends = {
+            False: self._end("ends", lambda routine: routine.end_task(None)),
+            True: self._end("ends.value", self._end_with_value),
+        }
+        for index in sorted(self.layout.launched):
+            self.entries[index] = self.functions[index]
+            if not self.graph.suspends[index]:
+                name = f"vm.{self.program.functions[index].name}.task"
+                self.entries[index] = self._declare_resumed(name)
+
+    def _emit(self, index):
+        if self.graph.suspends[index]:
+            CoroutineEmitter(self, index, self.functions[index], levels=0).emit_function(None)
+            return
+        super()._emit(index)
+        if index in self.entries:
+            EntryEmitter(self, index, self.entries[index], levels=0).emit_function(None)
+
+    def _end(self, name, emit):
+        """The address of a frame below those of a task: what is resumed when they have ended."""
+        function = self._declare_resumed(name)
+        emit(Routine(self, ir.IRBuilder(function.append_basic_block()), function.args[0]))
+        frame = ir.GlobalVariable(self.module, function.type, f"{name}.frame")
+        frame.linkage = "internal"
+        frame.global_constant = True
+        frame.initializer = function
+        return frame.ptrtoint(I64)
+
+    @staticmethod
+    def _end_with_value(routine):
+        value = routine.given(routine.pointer("current"), 0)
+        routine.end_task(routine.values.load(routine, value, "frame"))
+
+    def _grow(self):
+        """`i1 grow(context, needed)`: the running task pays for a stack of so many words. 1, and
+        the trap in the context, if that is too much."""
+        function = ir.Function(self.module, ir.FunctionType(I1, [WORDS, I64]), name="grow")
+        function.linkage = "internal"
+        for attribute in ("cold", "noinline", "nounwind"):
+            set.add(function.attributes, attribute)
+        context, needed = function.args
+        b = ir.IRBuilder(function.append_basic_block())
+        routine = Routine(self, b, context)
+        task = routine.pointer("current")
+        zeros = routine.intrinsic("llvm.ctlz", b.sub(needed, i64(1)), ir.Constant(I1, 0))
+        words = b.shl(i64(1), b.sub(i64(64), zeros))
+        cost = b.sub(words, routine.further_words(task))
+        room = routine.heap_room(routine.get("heap_used"))
+        with b.if_then(b.icmp_signed(">", cost, room)):
+            routine.put("trap", i64(Trap.OUT_OF_MEMORY.code))
+            b.ret(ir.Constant(I1, 1))
+        routine.add_to("task_words", cost)
+        routine.write(task, ROOM, words)
+        b.ret(ir.Constant(I1, 0))
+        return function
+
+    def _emit_main(self, b, context):
+        index, routine = self.program.main_index, Routine(self, b, context)
+        function = self.program.functions[index]
+        low = b.icmp_unsigned("<", stack_pointer(b), routine.get("native_limit"))
+        with b.if_then(low, likely=False):
+            b.ret(i64(MACHINE_STACK))
+        self.values.begin_run(routine)
+        begin_tasks(routine, block_words(self.values))
+        begin_lists(routine, len(self.layout.sizes))
+        task, words = routine.pointer("blocks"), routine.pointer("args")
+        routine.write(task, ROOM, i64(UNLIMITED))
+        args = [
+            self.values.load(routine, routine.word(words, self.values.words * i), "frame")
+            for i in range(len(function.params))
+        ]
+        entry = self.entries[index]
+        frame = routine.new_frame(index, entry, self.main_ends, i64(1), i64(0), args)
+        code = b.call(entry, [context, frame], cconv=CONVENTION)
+        with b.if_then(b.icmp_unsigned("==", code, i64(0))):
+            if function.result:
+                self.values.take_result(routine, routine.given(task, 0))
+            self.values.end_run(routine)
+        return code
+
+
+class TaskFunctionEmitter(Coroutines, FunctionEmitter):
+    """Emits a VM function that cannot suspend, in a program with tasks."""
+
+    def __init__(self, unit, index, llvm_function, levels, parent=None):
+        super().__init__(unit, index, llvm_function, levels, parent)
+        if parent is not None:
+            self.base = parent.inner_base()
+
+    def _take(self, depth, base, *args):
+        self.depth, self.base, self.args = depth, base, args
+
+    def linkage(self):
+        return [self.inner_depth(), self.inner_base()]
+
+    def inner_base(self):
+        """The words of the VM's stack below a function that is called now."""
+        own = self.unit.layout.needed(self.index) - self.map.max_depth + self.storage.height
+        return self.b.add(self.base, i64(own))
+
+    # The stack's account
+
+    def _check_depth(self, exact):
+        super()._check_depth(exact)
+        self._check_room(self.index, self.base)
+
+    def emit_inline(self, args):
+        self._check_room(self.index, self.base)
+        return super().emit_inline(args)
+
+    def _check_room(self, function, base):
+        """Grow the running task's stack where a function needs that, called with so many words
+        below it."""
+        b = self.b
+        needed = b.add(base, i64(self.unit.layout.needed(function)))
+        grow, refused, fits = (b.append_basic_block(n) for n in ("grow", "refused", "fits"))
+        room = self.read(self.pointer("current"), ROOM)
+        b.cbranch(b.icmp_signed(">", needed, room), grow, fits).set_weights([1, 1 << 20])
+        b.position_at_end(grow)
+        b.cbranch(b.call(self.unit.grow, [self.context, needed]), refused, fits)
+        b.position_at_end(refused)
+        self._refuse()
+        b.position_at_end(fits)
+
+    def _refuse(self):
+        """The trap of this function's call is in the context."""
+        if self.parent is None:
+            self.storage.finish(trapped=1)
+            return
+        with self.parent._emitting_in(self.b.block) as b:
+            b.branch(self.parent._unwind_block(i64(self.call_site)))
+
+    # Instructions
+
+    def _emit_instruction(self, instruction, variant):
+        if instruction.opcode.flow is Flow.SPAWN:
+            self._spawn(instruction.target)
+            self.storage.after_instruction()
+        else:
+            super()._emit_instruction(instruction, variant)
+
+    def _spawn(self, target):
+        self.safepoint()
+        callee = self.unit.program.functions[target]
+        args = self._pop_kept(len(callee.params))
+        further = further_stack_words(self.unit.layout.needed(target))
+        task, record = self.new_task(block_words(self.values), i64(further))
+        entry = self._entry(target)
+        end = self.unit.ends[callee.result is not None]
+        frame = self.new_frame(target, entry, end, i64(1), i64(0), args)
+        self.write(task, FRAME, self.address_of(frame))
+        self.write(task, ROOM, i64(further or FIRST_STACK_WORDS))
+        self.get_ready(task)
+        self.push(self.values.wrap(self, self.number(record), TASKS[callee.result]))
+
+    def _pop_kept(self, count):
+        return [self.pop() for _ in range(count)][::-1]
+
+    def _entry(self, target):
+        """What a task begins with that runs this function."""
+        suspends = self.unit.graph.suspends[target]
+        return self._callee(target) if suspends else self.unit.entries[target]
+
+    def place(self):
+        return i64(self.site)
+
+
+class CoroutineEmitter(TaskFunctionEmitter):
+    """Emits a VM function that can suspend."""
+
+    def __init__(self, unit, index, llvm_function, levels):
+        super().__init__(unit, index, llvm_function, levels)
+        self.storage = RESUMABLE[unit.storage](self)
+
+    def _take(self, frame):
+        self.frame = frame
+        self.area = self.word(frame, self.unit.layout.header(self.index))
+
+    @property
+    def depth(self):
+        return self.read(self.frame, DEPTH, "frame")
+
+    @property
+    def base(self):
+        return self.read(self.frame, BASE, "frame")
+
+    def emit_function(self, _exact):
+        b = self.b
+        self.heap = self.pointer("heap")
+        begin = b.append_basic_block("begin")
+        # LLVM looks for the sites by comparison, since it must make no jump tables.
+        self._resumptions = b.switch(self.read(self.frame, SITE, "frame"), begin)
+        b.position_at_end(begin)
+        self.storage.open(self.area)
+        self._emit_blocks()
+
+    # Suspensions
+
+    def _emit_instruction(self, instruction, variant):
+        if instruction.opcode.flow is not Flow.SWITCH:
+            super()._emit_instruction(instruction, variant)
+            return
+        # Its operands pass through memory, whether it waits or not.
+        self._behind = self.b.append_basic_block("behind")
+        self.compute((variant,))
+        self.storage.after_instruction()
+        self.storage.leave_block()
+        self.b.branch(self._behind)
+        self._go_on_behind()
+
+    def _go_on_behind(self):
+        self.b.position_at_end(self._behind)
+        self.storage.enter_block(self.map.before[self.at + 1])
+
+    def leave(self, awaited=None, sent=None):
+        task = self.pointer("current")
+        if awaited is not None:
+            self.write(task, AWAITED, awaited)
+        if sent is not None:
+            self.store(sent, self.given(task, 0), "frame")
+        self.write(task, FRAME, self.address_of(self.frame))
+        self._suspend(self.map.variants[self.at].effect.pushes)
+
+    def _suspend(self, types):
+        """Keep what lives behind this instruction, and emit how it goes on there with what it
+        pushes."""
+        live = self.unit.layout.live_behind(self.index, self.at)
+        self.storage.save(self.area, live)
+        self.write(self.frame, SITE, i64(self.site), "frame")
+        resumed = self.b.append_basic_block("resumed")
+        self._resumptions.add_case(i64(self.site), resumed)
+        with self._emitting_in(resumed) as b:
+            task = self.pointer("current")
+            given = [
+                self.storage.from_memory(
+                    self.values.load(self, self.given(task, index), "frame"), type_
+                )
+                for index, type_ in enumerate(types)
+            ]
+            self.storage.restore(self.area, live, given)
+            b.branch(self._behind)
+
+    def _call(self, target):
+        unit = self.unit
+        if not unit.graph.suspends[target]:
+            super()._call(target)
+            return
+        b = self.b
+        callee = unit.program.functions[target]
+        args = self._pop_kept(len(callee.params))
+        depth, base = self.linkage()
+        with self.unlikely(b.icmp_signed(">", depth, self.get_shared("depth_limit"))):
+            b.branch(self.stop_block(self.refusal()))
+        self._check_room(target, base)
+        function = self._callee(target)
+        parent = self.address_of(self.frame)
+        frame = self.new_frame(target, function, parent, depth, base, args)
+        self._behind = b.append_basic_block("behind")
+        self._suspend([callee.result] if callee.result else [])
+        self.resume(frame, function)
+        self._go_on_behind()
+
+    def _refuse(self):
+        self.b.branch(self._unwind_block(i64(self.site)))
+
+    def _return(self):
+        value = self.pop() if self.function.result else None
+        self._release_locals()
+        self._return_to_parent(value)
+
+    def _return_to_parent(self, value):
+        if value is not None:
+            self.push_to(self.pointer("current"), value)
+        parent = self.words_at(self.read(self.frame, PARENT, "frame"))
+        self.free_frame(self.index, self.frame)
+        self.resume(parent)
+
+    def _unwind_block(self, site):
+        """The run ends here: the frames tell the places of all calls."""
+        if self._unwind is None:
+            block = self.b.append_basic_block("unwind")
+            with self._emitting_in(block) as b:
+                place = b.phi(I64)
+                self.write(self.frame, SITE, place, "frame")
+                self.put("rp", self.address_of(self.frame))
+                b.ret(self.get("trap"))
+            self._unwind = block, place
+        block, place = self._unwind
+        place.add_incoming(site, self.b.block)
+        return block
+
+
+class EntryEmitter(CoroutineEmitter):
+    """Emits what a task begins with whose function cannot suspend: it calls that."""
+
+    def emit_function(self, _exact):
+        args = self.storage.passed(self.area)
+        trapped, result = self.storage.call(self._callee(self.index), [i64(1), i64(0)], args)
+        with self.unlikely(trapped):
+            # The function has told the places itself.
+            self.put("rp", self.read(self.frame, PARENT, "frame"))
+            self.b.ret(self.get("trap"))
+        value = self.storage.kept_result(result) if self.function.result else None
+        self._return_to_parent(value)
