@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from vmlab.isa import WORD_BYTES
 from vmlab.kernels.callgraph import CallGraph
-from vmlab.kernels.coroutines import AWAITED, FRAME, TaskProgramEmitter, block_words
+from vmlab.kernels.coroutines import AWAITED, FRAME, CoroutineProgramEmitter, block_words
 from vmlab.kernels.frames import PARENT, SITE, Layout
 from vmlab.kernels.straight import StraightExecutable
 from vmlab.kernels.task_memory import TaskExecutable
@@ -15,7 +15,7 @@ class TaskStraightExecutable(TaskExecutable, StraightExecutable):
 
     def __init__(self, engine, storage, values, late, program, counting):
         self._layout = Layout(program, CallGraph.of(program), storage, values)
-        super().__init__(engine, storage, values, late, program, counting, TaskProgramEmitter)
+        super().__init__(engine, storage, values, late, program, counting, CoroutineProgramEmitter)
 
     # Memory
 
