@@ -14,6 +14,7 @@ from vmlab.kernels.register_machine import RegisterExecutable
 from vmlab.kernels.straight import StraightExecutable
 from vmlab.kernels.super_machine import SuperExecutable
 from vmlab.kernels.task_interpreter import TaskInterpreterExecutable
+from vmlab.kernels.task_stackful import StackfulExecutable
 from vmlab.kernels.task_straight import TaskStraightExecutable
 from vmlab.kernels.tasks import TaskHandlerEmitter
 from vmlab.kernels.values import BOXED, CELLS, RAW, TAGGED
@@ -32,7 +33,8 @@ def compose(program, counting, base, *parts):
     """The program on the engine that is `base` with these parts, the names in `VALUES`, `late`,
     policies and techniques. What is quickened has tagged values if nothing else is there to be
     quickened. Raises `EngineUnavailable`."""
-    if base == "inlined" and parts:
+    stackful = "stackful" in parts
+    if base == "inlined" and set(parts) - {"stackful"}:
         raise EngineUnavailable(
             "values in SSA have no slots to tag or box, and LLVM would look the names up itself:"
             " what is added to 'inlined' is compiled away; add it to 'template'"
@@ -51,11 +53,14 @@ def compose(program, counting, base, *parts):
         if techniques:
             raise without_coroutines(name)
         if executable is StraightExecutable:
-            return TaskStraightExecutable(name, mechanism, values or RAW, late, program, counting)
+            tasks = StackfulExecutable if stackful else TaskStraightExecutable
+            return tasks(name, mechanism, values or RAW, late, program, counting)
         emitter = CopyingEmitter if "copy" in policies else TaskHandlerEmitter
         return TaskInterpreterExecutable(
             name, mechanism, values or RAW, late, program, counting, emitter, barrier
         )
+    if stackful:
+        raise EngineUnavailable("machine stacks are those of tasks, and the program has no tasks")
     if "copy" in policies:
         raise EngineUnavailable("stacks are copied from task to task, and the program has no tasks")
     if barrier.marks:

@@ -11,7 +11,7 @@ from vmlab.kernels.task_memory import TaskExecutable
 
 
 class TaskStraightExecutable(TaskExecutable, StraightExecutable):
-    """As `StraightExecutable`."""
+    """As `StraightExecutable`; tasks are coroutines."""
 
     def __init__(self, engine, storage, values, late, program, counting):
         self._layout = Layout(program, CallGraph.of(program), storage, values)

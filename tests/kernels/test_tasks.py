@@ -4,6 +4,7 @@ README says, and all engines that run coroutines do the same."""
 from __future__ import annotations
 
 import mmap
+import platform
 import sys
 from pathlib import Path
 
@@ -22,11 +23,13 @@ from vmlab.program import Number
 
 INTERPRETERS = ["threaded", "switch", "tagged", "boxed", "late"]
 INTERPRETERS += ["switch+copy", "threaded+tagged+copy+barrier", "threaded+boxed+late+copy+barrier"]
-ENGINES = ["inlined", "template", *INTERPRETERS]
+STACKFUL = ["inlined+stackful", "template+stackful"] if platform.machine() == "x86_64" else []
+ENGINES = ["inlined", "template", *STACKFUL, *INTERPRETERS]
 # Straight code with boxes takes long to optimise.
 BUILDS = [(engine, counting) for engine in ENGINES for counting in (True, False)] + [
     ("template+tagged", True),
     ("template+boxed+late", True),
+    *((f"template+{values}+stackful", True) for values in ("tagged", "boxed+late") if STACKFUL),
 ]
 
 
