@@ -72,9 +72,9 @@ FIELDS = (
 INDEX = {name: i for i, name in enumerate(FIELDS)}
 
 # Codes that stand in place of a trap's where the fault is not the program's: compiled recursion has
-# used up the machine's stack; memory for stacks of tasks is left, but in pieces; more tasks run than
-# there are machine stacks; and what checks at run time would find that the verifier has ruled out,
-# an operand of a wrong type and a name without a meaning.
+# used up the machine's stack; memory for stacks of tasks is left, but in pieces; there are too few
+# machine stacks for its tasks; and what checks at run time would find that the verifier has ruled
+# out, an operand of a wrong type and a name without a meaning.
 MACHINE_STACK = 255
 FRAGMENTED = 252
 STACKS_USED = 251

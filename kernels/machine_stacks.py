@@ -21,7 +21,6 @@ from vmlab.kernels.queues import begin_tasks
 from vmlab.kernels.stackful import exchange, lay_out
 from vmlab.kernels.straight import machine_stack_bytes
 from vmlab.kernels.task_functions import (
-    GIVEN,
     ROOM,
     UNLIMITED,
     Descriptors,
@@ -33,9 +32,9 @@ from vmlab.kernels.values import I64, VOID, WORDS, from_word, i64, to_word
 
 # Of a descriptor, beside what all tasks of straight code have there: the pointer of its stack, or 0
 # before it has begun; the site that it waits at, before it has begun the address of its entry; the
-# lowest address that recursion may bring its stack to. What it waits for stands where the second
-# value comes that its instruction pushes. The arguments stand behind the descriptor.
-POINTER, SITE, LIMIT = 0, 2, 3
+# lowest address that recursion may bring its stack to; and what it waits for, in a word that is
+# written when it need not wait any more. The arguments stand behind the descriptor.
+POINTER, SITE, LIMIT, AWAITED = 0, 2, 3, 7
 
 # Above a machine stack: its pointer, and while it is free, the next free one. With a stack of the
 # VM in memory, that stands behind.
@@ -57,11 +56,6 @@ PAGE = 1 << 12
 COLOUR = 5 * 64
 
 ENTRY = ir.FunctionType(I64, [WORDS, WORDS])  # (context, stack): 0, or 1 if the run ends
-
-
-def awaited_word(values) -> int:
-    """Where a descriptor says what its task waits for."""
-    return GIVEN + values.words
 
 
 def block_words(program, values) -> int:
@@ -172,6 +166,8 @@ class StackfulProgramEmitter(TaskProgramEmitter):
 
         b.position_at_end(again)
         task = m.pointer("current")
+        # It has begun: main may be the one that goes on before it has left its stack at all.
+        m.write(task, POINTER, m.address_of(stack))
         m.write(task, LIMIT, b.sub(m.address_of(stack), m.get("depth_bytes")))
         entry = b.inttoptr(m.read(task, SITE), ENTRY.as_pointer())
         ends = b.icmp_unsigned("!=", b.call(entry, [context, stack]), i64(0))
@@ -278,7 +274,7 @@ class StackfulFunctionEmitter(Stacks, TaskFunctionEmitter):
         self._left = self.pointer("current")
         self.write(self._left, SITE, i64(self.site))
         if awaited is not None:
-            self.write(self._left, awaited_word(self.values), awaited)
+            self.write(self._left, AWAITED, awaited)
         if sent is not None:
             self.store(sent, self.given(self._left, 0), "frame")
 

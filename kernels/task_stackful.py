@@ -8,12 +8,12 @@ from vmlab.isa import WORD_BYTES
 from vmlab.kernels.callgraph import stack_slots
 from vmlab.kernels.context import STACKS_USED
 from vmlab.kernels.machine_stacks import (
+    AWAITED,
     COLOUR,
     HEADER_WORDS,
     PAGE,
     SITE,
     StackfulProgramEmitter,
-    awaited_word,
     block_words,
     kept_bytes,
 )
@@ -135,4 +135,4 @@ class StackfulExecutable(TaskExecutable, StraightExecutable):
         return self._place(place)
 
     def wait(self, task):
-        return self._place(task[SITE]), task[awaited_word(self.state.values)]
+        return self._place(task[SITE]), task[AWAITED]
