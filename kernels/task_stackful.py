@@ -22,10 +22,13 @@ from vmlab.kernels.stackful import require_exchange
 from vmlab.kernels.straight import StraightExecutable
 from vmlab.kernels.task_memory import TaskExecutable
 
-# Address space is reserved for so many stacks, and for so many times as many when a run needs more;
-# pages of those beyond the first go back after each call.
-FIRST_STACKS = 256
+# Address space is reserved for so many stacks, and for so many times as many when a run needs more.
+FIRST_STACKS = 64
 MORE_STACKS = 16
+
+# The memory of so many stays with the program from one call to the next: if each has touched a page,
+# 1 GiB, as much as the arrays of a program may take by default.
+KEPT_STACKS = 1 << 18
 
 # The most address space of a program's stacks: an eighth of what x86-64 has.
 ADDRESS_SPACE = 1 << 44
@@ -57,11 +60,12 @@ class StackfulExecutable(TaskExecutable, StraightExecutable):
     def call(self, args, limits, iterations=1):
         while True:
             try:
-                return super().call(args, limits, iterations)
+                sample = super().call(args, limits, iterations)
             except _StacksUsed:
                 self._reserve_more()
-            finally:
+            else:
                 self._give_pages_back()
+                return sample
 
     def enter(self, runs):
         code = super().enter(runs)
@@ -79,11 +83,12 @@ class StackfulExecutable(TaskExecutable, StraightExecutable):
         self._reserved = None
 
     def _give_pages_back(self):
-        region = self._regions.get("segments")
-        first = HEADER_WORDS * WORD_BYTES + FIRST_STACKS * self._stride
+        context, region = self.state.context, self._regions["segments"]
+        first = HEADER_WORDS * WORD_BYTES + KEPT_STACKS * self._stride
         first = -(-first // PAGE) * PAGE
-        used = self.state.context.fresh_segment - region.address
-        if used > first:
+        used = context.fresh_segment - region.address
+        # That may take a second: who has interrupted a run does not wait for it.
+        if used > first and not context.stop:
             region.give_back(first, used - first)
 
     def block_words(self):
