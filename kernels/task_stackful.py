@@ -26,8 +26,8 @@ from vmlab.kernels.task_memory import TaskExecutable
 FIRST_STACKS = 64
 MORE_STACKS = 16
 
-# The memory of so many stays with the program from one call to the next: if each has touched a page,
-# 1 GiB, as much as the arrays of a program may take by default.
+# The memory of so many stays with the program from one call to the next: if each has touched a
+# page, 1 GiB, as much as the arrays of a program may take by default.
 KEPT_STACKS = 1 << 18
 
 # The most address space of a program's stacks: an eighth of what x86-64 has.
