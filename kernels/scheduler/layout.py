@@ -123,6 +123,8 @@ Channel = Structure(
             Field("length", Word, "slots in use"),
             Field("first", Word, "the slot of the oldest value"),
             Field("closed", Word, "1 after close"),
+            Field("made", Word, "the guest's: where it was made"),
+            Field("number", Word, "and its number, in the order of creation"),
         ),
     ),
     Line(
