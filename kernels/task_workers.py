@@ -18,7 +18,6 @@ from vmlab.kernels.context import Context, Region
 from vmlab.kernels.coroutines import GIVEN
 from vmlab.kernels.frames import LINE_WORDS
 from vmlab.kernels.queues import NEXT, RECORD
-from vmlab.kernels.scheduler.guests import Stock
 from vmlab.kernels.scheduler.layout import Channel, Scheduler, Worker
 from vmlab.kernels.scheduler.machine import lay_out
 from vmlab.kernels.scheduler.memory import BATCH
@@ -27,6 +26,7 @@ from vmlab.kernels.task_straight import TaskStraightExecutable
 from vmlab.kernels.values import RAW
 from vmlab.kernels.workers import (
     BEGIN,
+    COUNTERS,
     HALT,
     MAIN_ENDED,
     WORK,
@@ -90,7 +90,7 @@ class WorkersExecutable(TaskStraightExecutable):
         words = layout.region_words(heap_words, max_depth) + LINE_WORDS * (heap_words // task)
         lines = {1, *(size for size in layout.sizes if not in_stock(size))}
         at_hand = _AT_HAND * self._workers * LINE_WORDS * sum(lines)
-        return Stock.words * len(layout.sizes) + words + at_hand + 2 * LINE_WORDS
+        return LINE_WORDS * (len(layout.sizes) + 2) + words + at_hand
 
     def needs(self, max_depth):
         own = self._own_needs = super().needs(max_depth)
@@ -131,12 +131,12 @@ class WorkersExecutable(TaskStraightExecutable):
         state, regions = self.state, self._regions
         context = state.context
         ctypes.memmove(context.globals, context.globals_initial, WORD_BYTES * context.globals_words)
-        for name in ("heap_used", "task_words", "channels_made", "output_used", "output_lock"):
+        for name in (*COUNTERS, "trace_used"):
             setattr(context, name, 0)
         context.fresh_record = context.records + WORD_BYTES * TASK_RECORD_WORDS
         context.fresh_channel = context.channels + Channel.bytes
         regions["channels"].words[channel_word("closed")] = 1
-        stocks = Stock.bytes * len(self._layout.sizes)
+        stocks = LINE_BYTES * len(self._layout.sizes)
         ctypes.memset(context.segments, 0, stocks)
         size = Scheduler.bytes + self._workers * Worker.bytes
         ctypes.memset(self._scheduler, 0, size)

@@ -49,17 +49,10 @@ from vmlab.kernels.scheduler.structures import LINE_BYTES
 from vmlab.kernels.scheduler.translate import POINTER, Translator
 from vmlab.kernels.values import F64, I64, WORDS, from_word, i64, to_word
 
-# The fields of the context that stand for all workers. The first counts the words of arrays, which
-# `task_words` has too.
-SHARED = {
-    "heap_used",
-    "task_words",
-    "fresh_record",
-    "fresh_channel",
-    "channels_made",
-    "output_used",
-    "output_lock",
-}
+# The fields of the context that stand for all workers: those that begin at 0, and the others. What
+# `heap_used` counts, `task_words` has too.
+COUNTERS = ("heap_used", "task_words", "channels_made", "output_used", "output_lock")
+SHARED = {*COUNTERS, "fresh_record", "fresh_channel"}
 
 # The code with which `work` returns where main has ended.
 MAIN_ENDED = 256
@@ -99,7 +92,7 @@ class Parallel(Coroutines):
         result = self.b.call(self.unit.translator.function(function), args)
         if result.type != POINTER:
             return result
-        # The builder finds that no pointer differs from another, but needs to know what they point to.
+        # The builder finds that no pointer differs from another, but wants to know what is there.
         words = CastInstr(self.b.block, "bitcast", result, WORDS)
         self.b._insert(words)
         return words

@@ -47,7 +47,7 @@ Record = Structure(
 Stock = Structure(
     "Stock",
     Line(
-        "free blocks of one size, larger than those of `memory`",
+        "free blocks of one size, larger than those of `memory`; in a cache line of its own",
         (
             Field("lock", Lock, "guards the list"),
             Field("first", "Block", "or null"),
