@@ -12,9 +12,9 @@ transformation is made from the VM's code instead: the verifier's stack maps say
 suspension; a trap, and a deadlock of tasks that do not even run, must tell the place of every call,
 which LLVM's frames hide; resuming a caller with a result, and a trap without unwinding, need no
 protocol on top; frames have their sizes before anything is optimised; and the builds that count are
-not optimised at all. Queues, records and channels are those of the interpreters (`queues`,
-`channels`): the native scheduler knows no accounts of memory, no results that can be taken twice,
-and nothing that tells who waits where.
+not optimised at all. Queues, records and channels are those of the interpreters
+(`queues`, `channels`), whose order is part of the language; on several workers, where there is no
+such order, they are those of the native scheduler (`workers`).
 """
 
 from llvmlite import ir

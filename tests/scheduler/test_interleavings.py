@@ -535,9 +535,7 @@ TOO_WEAK = [
         "other.joiner.load(acquire)",
         "other.joiner.load(relaxed)",
     ),
-    mutated(
-        joins_and_end, "joins", "record.waiting.load(acquire)", "record.waiting.load(relaxed)"
-    ),
+    mutated(joins_and_end, "joins", "record.waiting.load(acquire)", "record.waiting.load(relaxed)"),
 ]
 
 
