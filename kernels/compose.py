@@ -1,8 +1,10 @@
 """Engines put together: a way of dispatch and of keeping operands, a representation of values, and
 a way of finding names."""
 
-from vmlab.engines import TECHNIQUES, EngineUnavailable
+from vmlab.engines import POLICIES, TECHNIQUES, EngineUnavailable
+from vmlab.kernels.barrier import CARD_MARKING, NO_BARRIER
 from vmlab.kernels.cached import CachedEmitter
+from vmlab.kernels.copying import CopyingEmitter
 from vmlab.kernels.dispatch import Switch, Threaded
 from vmlab.kernels.executable import without_coroutines
 from vmlab.kernels.interpreter import InterpreterExecutable
@@ -15,6 +17,7 @@ from vmlab.kernels.super_machine import SuperExecutable
 from vmlab.kernels.task_interpreter import TaskInterpreterExecutable
 from vmlab.kernels.task_straight import TaskStraightExecutable
 from vmlab.kernels.task_workers import WorkersExecutable
+from vmlab.kernels.tasks import TaskHandlerEmitter
 from vmlab.kernels.values import BOXED, CELLS, RAW, TAGGED
 
 BASES = {
@@ -23,18 +26,14 @@ BASES = {
     "threaded": (InterpreterExecutable, Threaded),
     "switch": (InterpreterExecutable, Switch),
 }
-WITH_TASKS = {
-    StraightExecutable: TaskStraightExecutable,
-    InterpreterExecutable: TaskInterpreterExecutable,
-}
 CODES = {"register": RegisterExecutable, "super": SuperExecutable}
 VALUES = {"tagged": TAGGED, "boxed": BOXED, "cells": CELLS}
 
 
 def compose(program, counting, base, *parts, workers=1):
-    """The program on the engine that is `base` with these parts, the names in `VALUES`, `late` and
-    techniques. What is quickened has tagged values if nothing else is there to be quickened.
-    Raises `EngineUnavailable`."""
+    """The program on the engine that is `base` with these parts, the names in `VALUES`, `late`,
+    policies and techniques. What is quickened has tagged values if nothing else is there to be
+    quickened. Raises `EngineUnavailable`."""
     if base == "inlined" and parts:
         raise EngineUnavailable(
             "values in SSA have no slots to tag or box, and LLVM would look the names up itself:"
@@ -45,14 +44,26 @@ def compose(program, counting, base, *parts, workers=1):
         return _on_workers(program, counting, base, mechanism, workers)
     name = "+".join((base, *parts))
     techniques = [part for part in parts if part in TECHNIQUES]
-    if len(techniques) > 1:
-        raise EngineUnavailable(f"there is no way yet to join {' and '.join(techniques)}")
+    policies = [part for part in parts if part in POLICIES]
+    if len(techniques) > 1 or (techniques and policies):
+        joined = " and ".join([*techniques, *policies])
+        raise EngineUnavailable(f"there is no way yet to join {joined}")
+    values = next((VALUES[part] for part in parts if part in VALUES), None)
+    late = "late" in parts
+    barrier = CARD_MARKING if "barrier" in policies else NO_BARRIER
     if program.has_tasks:
         if techniques:
             raise without_coroutines(name)
-        executable = WITH_TASKS[executable]
-    values = next((VALUES[part] for part in parts if part in VALUES), None)
-    late = "late" in parts
+        if executable is StraightExecutable:
+            return TaskStraightExecutable(name, mechanism, values or RAW, late, program, counting)
+        emitter = CopyingEmitter if "copy" in policies else TaskHandlerEmitter
+        return TaskInterpreterExecutable(
+            name, mechanism, values or RAW, late, program, counting, emitter, barrier
+        )
+    if "copy" in policies:
+        raise EngineUnavailable("stacks are copied from task to task, and the program has no tasks")
+    if barrier.marks:
+        return executable(name, mechanism, values or RAW, late, program, counting, barrier=barrier)
     match techniques:
         case ["register" | "super" as code]:
             if values or late:

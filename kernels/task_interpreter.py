@@ -1,6 +1,7 @@
 """The interpreters for programs with tasks."""
 
-from vmlab.isa import FRAME_RECORD_WORDS, WORD_BYTES
+from vmlab.isa import FIRST_STACK_WORDS, FRAME_RECORD_WORDS, WORD_BYTES
+from vmlab.kernels.barrier import NO_BARRIER
 from vmlab.kernels.callgraph import stack_slots
 from vmlab.kernels.encoding import InstructionSet, encode
 from vmlab.kernels.executable import Needs
@@ -22,11 +23,15 @@ from vmlab.kernels.tasks import (
 class TaskInterpreterExecutable(TaskExecutable, InterpreterExecutable):
     """As `InterpreterExecutable`."""
 
-    def __init__(self, engine, dispatch, values, late, program, counting):
-        instructions = InstructionSet(values, late, tasks=True)
+    def __init__(
+        self, engine, dispatch, values, late, program, counting,
+        emitter=TaskHandlerEmitter, barrier=NO_BARRIER,
+    ):  # fmt: skip
+        instructions = InstructionSet(values, late, tasks=True, barrier=barrier)
         encoded = encode(program, instructions)
+        self._copies = emitter.COPIES
         name = f"{engine}.tasks"
-        self._load(name, dispatch, instructions, TaskHandlerEmitter, encoded, program, counting)
+        self._load(name, dispatch, instructions, emitter, encoded, program, counting)
         if late:
             self._bind(values)
 
@@ -40,6 +45,11 @@ class TaskInterpreterExecutable(TaskExecutable, InterpreterExecutable):
     def _stride(self):
         return record_stride(self.state.values)
 
+    def reserve_tasks(self, max_heap, max_depth):
+        super().reserve_tasks(max_heap, max_depth)
+        if self.instructions.barrier.marks:
+            self._cover(self._regions["blocks"], "task_cards")
+
     def block_words(self):
         return block_words(self.state.values)
 
@@ -49,7 +59,12 @@ class TaskInterpreterExecutable(TaskExecutable, InterpreterExecutable):
 
     def needs(self, max_depth):
         slots = stack_slots(self.program, self._graph, max_depth) + FRAME_RECORD_WORDS * max_depth
-        return Needs(stack=slots, task_slots=self.heap_words)
+        if not self._copies:
+            return Needs(stack=slots, task_slots=self.heap_words)
+        # For all tasks, each as large as what it costs: a power of two.
+        slots = max(FIRST_STACK_WORDS, 1 << (slots - 1).bit_length())
+        saved = self.state.values.words * slots
+        return Needs(slots, task_slots=self.heap_words, saved=saved)
 
     # After a trap
 

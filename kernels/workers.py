@@ -43,7 +43,7 @@ from vmlab.kernels.coroutines import (
 from vmlab.kernels.frames import LINE_WORDS, RESUME
 from vmlab.kernels.queues import NEXT, RECORD, WHILE_IT_LIVES
 from vmlab.kernels.scheduler import channels, guests, memory, parking, tasks
-from vmlab.kernels.scheduler.layout import BLOCK_SIZES, Channel, Task
+from vmlab.kernels.scheduler.layout import BLOCK_SIZES, Channel, Record, Task
 from vmlab.kernels.scheduler.locks import lock, unlock
 from vmlab.kernels.scheduler.structures import LINE_BYTES
 from vmlab.kernels.scheduler.translate import POINTER, Translator
@@ -241,7 +241,7 @@ class Parallel(Coroutines):
         self.leave(handle)
         self._go_on_with(self.call(guests.joins, self.worker, self.task, record))
         b.position_at_end(ended)
-        outcome = self.read(record, guests.Record.offset("outcome") // WORD_BYTES)
+        outcome = self.read(record, Record.offset("outcome") // WORD_BYTES)
         return from_word(b, outcome, type_) if type_ else None
 
     # Channels

@@ -23,7 +23,7 @@ from vmlab.isa import (
     Type,
     further_stack_words,
 )
-from vmlab.outcome import SHOWN_WAITERS, Deadlock, Place, Waiter
+from vmlab.outcome import MAX_LAUNCHES, SHOWN_WAITERS, Deadlock, Place, Waiter
 from vmlab.program import Number
 
 Value = Any  # a number, an array of numbers, a `Task` or a `Channel`
@@ -82,10 +82,13 @@ class Task:
     further_words: int = 0  # what its stack costs beside its first words
 
     def launches(self) -> tuple[Place, ...]:
-        """Where it was launched, where the task was launched that did it, and so on."""
-        places = []
+        """Where it was launched, where the task was launched that did it, and so on, up to
+        `MAX_LAUNCHES`."""
+        places: list[Place] = []
         task = self
         while task.launcher is not None and task.launch is not None:
+            if len(places) == MAX_LAUNCHES:
+                break
             places.append(task.launch)
             task = task.launcher
         return tuple(places)
@@ -121,7 +124,12 @@ FIRST_REFERENCES: dict[Type, Value] = {
 
 class Tasks:
     """All tasks of a run. The methods that are named after instructions are called by the running
-    task and return the task that goes on; what the instructions pop and push is on the stacks."""
+    task and return the task that goes on; what the instructions pop and push is on the stacks.
+    Before each of them, and before `finish`, the interpreter says how many instructions the run has
+    `executed`, the present one included: nothing here depends on it, but whoever watches
+    (`vmlab.timeline`) has his time by it."""
+
+    executed = 0
 
     def __init__(self, main: Frame, heap: Heap) -> None:
         self.main = Task(0, [main])

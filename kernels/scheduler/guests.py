@@ -11,49 +11,12 @@ when the task has ended."""
 
 from vmlab.kernels.scheduler.channels import dismiss
 from vmlab.kernels.scheduler.language import acquire, outlined, relaxed
-from vmlab.kernels.scheduler.layout import Block, Channel, Lock, Task, Worker
+from vmlab.kernels.scheduler.layout import Block, Channel, Record, Stock, Task, Worker
 from vmlab.kernels.scheduler.locks import lock, unlock
 from vmlab.kernels.scheduler.memory import fresh, give_back
 from vmlab.kernels.scheduler.runqueue import has_work
-from vmlab.kernels.scheduler.structures import (
-    LINE_BYTES,
-    Field,
-    Line,
-    Sharing,
-    Structure,
-    Word,
-)
+from vmlab.kernels.scheduler.structures import LINE_BYTES, Word
 from vmlab.kernels.scheduler.tasks import next_task, put_last, ready
-
-Record = Structure(
-    "Record",
-    Line(
-        "what stays of a task",
-        (
-            Field(
-                "waiting",
-                "Task",
-                "the last that waits for its end, linked to those before and at last to the task"
-                " itself; null when it has ended",
-                Sharing.WORKERS,
-            ),
-            Field("outcome", Word, "valid once it has ended"),
-            Field("launch", Word, "where it was launched"),
-            Field("launcher", Word, "the address of the record of who did it"),
-        ),
-    ),
-)
-
-Stock = Structure(
-    "Stock",
-    Line(
-        "free blocks of one size, larger than those of `memory`; in a cache line of its own",
-        (
-            Field("lock", Lock, "guards the list"),
-            Field("first", "Block", "or null"),
-        ),
-    ),
-)
 
 
 def go_on(worker: Worker) -> Task:

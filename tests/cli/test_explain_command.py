@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from fakes import PROGRAM_OF_FOUR, Script, engines
 
-from vmlab.attribution import ENGINES, MECHANISMS
+from vmlab.attribution import SEQUENTIAL
 from vmlab.cli import exits
 from vmlab.measure.opcodes import OpcodeTime, OpcodeTimes
 from vmlab.measure.statistics import Interval
@@ -20,7 +20,7 @@ OPCODES = OpcodeTimes((OpcodeTime("add.int", 1, 0.25, HALF, HALF),), HALF, HALF,
 def explained(vmlab, *options, opcodes=OPCODES, **changed):
     Path("four.vm").write_text(PROGRAM_OF_FOUR)
     with (
-        engines(**({name: Script() for name in ENGINES} | changed)),
+        engines(**({name: Script() for name in SEQUENTIAL.engines} | changed)),
         patch("vmlab.measure.explain.measure_opcodes", return_value=opcodes),
     ):
         return vmlab("explain", "four.vm", *options)
@@ -32,7 +32,7 @@ def test_real_engines(vmlab, monkeypatch):
     assert result.exit_code == 0, result.stderr
     header, *lines = result.stdout.split("\n\n")[0].splitlines()
     assert header.startswith("mechanism ")
-    for mechanism in MECHANISMS:
+    for mechanism in SEQUENTIAL.mechanisms:
         assert sum(line.startswith(f"{mechanism.name}  ") for line in lines) == 1
     assert "took no part" not in result.stdout
     assert "not the luck of one layout" in result.stdout
@@ -92,24 +92,26 @@ def test_a_trap_is_reported(vmlab):
     assert "nothing was timed" in result.stderr
 
 
-def test_the_picture_of_the_instructions(vmlab):
+def test_the_picture_has_mechanisms_and_instructions(vmlab):
     result = explained(vmlab, "--quick", "--plot", "out.svg")
     assert result.exit_code == 0
-    assert "add.int" in Path("out.svg").read_text()
-    assert "add.int" in result.stdout
+    for drawn in ("stack traffic", "add.int"):
+        assert drawn in Path("out.svg").read_text()
+        assert drawn in result.stdout
 
 
-def test_without_times_of_instructions_there_is_no_picture_and_the_rest_stays(vmlab):
+def test_without_times_of_instructions_the_rest_stays(vmlab):
     result = explained(vmlab, "--quick", "--plot", "out.svg", opcodes="no clocks here")
     assert result.exit_code == 0
-    assert "Not drawn: no clocks here" in result.stderr
+    assert "Instructions are not drawn: no clocks here" in result.stderr
     assert "Note: there are no times of instructions: no clocks here" in result.stdout
     assert "stack traffic" in result.stdout
-    assert not Path("out.svg").exists()
+    assert "stack traffic" in Path("out.svg").read_text()
+    assert "add.int" not in Path("out.svg").read_text()
 
 
-def test_the_instructions_are_not_drawn_in_the_terminal(vmlab):
+def test_it_is_not_drawn_in_the_terminal(vmlab):
     result = explained(vmlab, "--quick", "--plot", "-")
     assert result.exit_code == exits.USAGE
-    assert "the terminal has their table" in result.stderr
+    assert "the terminal has the tables" in result.stderr
     assert explained(vmlab, "--output", "a.svg", "--plot", "a.svg").exit_code == exits.USAGE

@@ -5,11 +5,13 @@ from __future__ import annotations
 import platform
 import re
 
+import llvmlite.binding as llvm
 import pytest
 
 from vmlab import corpus
 from vmlab.assembler import assemble
 from vmlab.engines import find
+from vmlab.kernels import native
 from vmlab.kernels.encoding import HALT, PLAIN
 from vmlab.machinecode import count_indirect_jumps
 
@@ -32,6 +34,20 @@ def code_of(engine: str, text: str, counting: bool = False) -> str:
     code = find(engine).build(assemble(text), counting=counting).machine_code()
     assert code is not None
     return code
+
+
+def code_bytes(object_code: bytes) -> bytes:
+    sections = llvm.ObjectFileRef.from_data(object_code).sections()
+    return b"".join(section.data() for section in sections if section.is_text())
+
+
+@pytest.mark.parametrize("engine", ["threaded", "switch"])
+def test_what_is_shown_is_what_runs(engine):
+    built = find(engine).build(corpus.load("fib"), counting=False)
+    module = native.optimise(built._make_ir())
+    machine = native.target_machine(native.FAR)
+    assert machine.emit_assembly(module.clone()) == built.machine_code()
+    assert code_bytes(machine.emit_object(module)) == code_bytes(built._unit.object_code)
 
 
 def body(assembly: str, function: str) -> list[str]:

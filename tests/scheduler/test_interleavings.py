@@ -7,7 +7,16 @@ import pytest
 from explore import Access, Cells, Memory, Model, Node, Steps, Violation, explore
 
 from vmlab.kernels.scheduler import channels, guests, locks, memory, parking, runqueue, tasks
-from vmlab.kernels.scheduler.layout import DONE, Block, Channel, Scheduler, Status, Task, Worker
+from vmlab.kernels.scheduler.layout import (
+    DONE,
+    Block,
+    Channel,
+    Record,
+    Scheduler,
+    Status,
+    Task,
+    Worker,
+)
 
 
 class World:
@@ -277,7 +286,7 @@ def joins_and_end(planted={}):  # noqa: B006
     third. Either goes on once, with the result."""
     world = World(3, 3)
     ended, *joining = world.tasks
-    record = Node.of(guests.Record, world.memory, "record")
+    record = Node.of(Record, world.memory, "record")
     record.waiting = ended
 
     def made_ready(worker, task):

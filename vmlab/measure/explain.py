@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vmlab.attribution import ENGINES, INTERVALS, attribute
+from vmlab.attribution import attribute, scheme_for
 from vmlab.explanation import Explanation
 from vmlab.measure.compare import compare
 from vmlab.measure.opcodes import measure_opcodes
-from vmlab.measure.sampling import Progress
+from vmlab.measure.sampling import Progress, silent
 from vmlab.measure.statistics import minimum_rounds
 from vmlab.outcome import Limits, bind_arguments
 from vmlab.program import Number, Program
@@ -27,11 +27,14 @@ def explain(
 ) -> Explanation:
     """Find out where a program's time goes. Parameters and exceptions are those of
     `measure.compare`, but for the engines: an attribution says which."""
-    least = minimum_rounds(INTERVALS)
+    scheme = scheme_for(program)
+    least = minimum_rounds(scheme.intervals)
     if rounds is not None and rounds < least:
-        raise ValueError(f"{rounds} rounds are too few for {INTERVALS} intervals: give {least}")
+        raise ValueError(
+            f"{rounds} rounds are too few for {scheme.intervals} intervals: give {least}"
+        )
     comparison = compare(
-        program, ENGINES, args, rounds=rounds, quick=quick, limits=limits, progress=progress,
+        program, scheme.engines, args, rounds=rounds, quick=quick, limits=limits, progress=progress,
         seed=seed,
     )  # fmt: skip
     if comparison.rounds is None:
@@ -43,6 +46,6 @@ def explain(
             bind_arguments(program, dict(args or {})),
             limits or Limits(),
             len(comparison.rounds.order),
-            progress or (lambda *_: None),
+            progress or silent,
         )
-    return Explanation(comparison, attribute(comparison), opcodes)
+    return Explanation(comparison, attribute(comparison, scheme), opcodes)
