@@ -60,7 +60,7 @@ PARTS, EXAMPLES = 8, 250
 TASK_EXAMPLES = 150
 
 # Programs with tasks whose order does not matter.
-FAN_EXAMPLES = 50
+FAN_EXAMPLES = 30
 
 
 def lacks_coroutines(name: str, reason: EngineUnavailable) -> bool:
