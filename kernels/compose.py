@@ -13,6 +13,7 @@ from vmlab.kernels.straight import StraightExecutable
 from vmlab.kernels.super_machine import SuperExecutable
 from vmlab.kernels.task_interpreter import TaskInterpreterExecutable
 from vmlab.kernels.task_straight import TaskStraightExecutable
+from vmlab.kernels.task_techniques import TaskQuickeningEmitter
 from vmlab.kernels.values import BOXED, CELLS, RAW, TAGGED
 
 BASES = {
@@ -21,11 +22,13 @@ BASES = {
     "threaded": (InterpreterExecutable, Threaded),
     "switch": (InterpreterExecutable, Switch),
 }
+CODES = {"register": RegisterExecutable, "super": SuperExecutable}
+# What programs with tasks have in place of these.
 WITH_TASKS = {
     StraightExecutable: TaskStraightExecutable,
     InterpreterExecutable: TaskInterpreterExecutable,
+    QuickeningEmitter: TaskQuickeningEmitter,
 }
-CODES = {"register": RegisterExecutable, "super": SuperExecutable}
 VALUES = {"tagged": TAGGED, "boxed": BOXED, "cells": CELLS}
 
 
@@ -43,10 +46,13 @@ def compose(program, counting, base, *parts):
     techniques = [part for part in parts if part in TECHNIQUES]
     if len(techniques) > 1:
         raise EngineUnavailable(f"there is no way yet to join {' and '.join(techniques)}")
-    if program.has_tasks:
-        if techniques:
+
+    def fitting(part):
+        if program.has_tasks and part not in WITH_TASKS:
             raise without_coroutines(name)
-        executable = WITH_TASKS[executable]
+        return WITH_TASKS[part] if program.has_tasks else part
+
+    executable = fitting(executable)
     values = next((VALUES[part] for part in parts if part in VALUES), None)
     late = "late" in parts
     match techniques:
@@ -56,13 +62,13 @@ def compose(program, counting, base, *parts):
                     f"'{code}' is made from what the verifier knows: it goes with raw values and"
                     " bound names only"
                 )
-            return CODES[code](name, mechanism, program, counting)
+            return fitting(CODES[code])(name, mechanism, program, counting)
         case ["cached"]:
             if values:
                 raise EngineUnavailable(
                     "a register holds one word: 'cached' goes with raw values only"
                 )
-            return executable(name, mechanism, RAW, late, program, counting, CachedEmitter)
+            return executable(name, mechanism, RAW, late, program, counting, fitting(CachedEmitter))
         case ["quickened"]:
             values = values or (RAW if late else TAGGED)
             if not (values.checked or late):
@@ -70,5 +76,7 @@ def compose(program, counting, base, *parts):
                     "nobody looks at the tags of 'cells', so there is nothing to quicken; take"
                     " 'boxed', or add 'late'"
                 )
-            return executable(name, mechanism, values, late, program, counting, QuickeningEmitter)
+            return executable(
+                name, mechanism, values, late, program, counting, fitting(QuickeningEmitter)
+            )
     return executable(name, mechanism, values or RAW, late, program, counting)

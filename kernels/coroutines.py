@@ -19,7 +19,14 @@ and nothing that tells who waits where.
 
 from llvmlite import ir
 
-from vmlab.isa import FIRST_STACK_WORDS, TASK_DESCRIPTOR_WORDS, TASKS, Flow, Trap, further_stack_words
+from vmlab.isa import (
+    FIRST_STACK_WORDS,
+    TASK_DESCRIPTOR_WORDS,
+    TASKS,
+    Flow,
+    Trap,
+    further_stack_words,
+)
 from vmlab.kernels.channels import Channels
 from vmlab.kernels.context import MACHINE_STACK
 from vmlab.kernels.entry import stack_pointer

@@ -268,7 +268,8 @@ class CompiledExecutable(NativeExecutable):
 def without_coroutines(engine) -> EngineUnavailable:
     """The refusal of a program with tasks."""
     return EngineUnavailable(
-        f"'{engine}' does not run coroutines yet; the engines from 'inlined' to 'late' do"
+        f"'{engine}' does not run coroutines yet; the engines from 'inlined' to 'late' do, and"
+        " 'quickened'"
     )
 
 

@@ -29,7 +29,7 @@ class InterpreterExecutable(CompiledExecutable):
 
     def __init__(self, engine, dispatch, values, late, program, counting, emitter=None):
         emitter = emitter or HandlerEmitter
-        instructions = InstructionSet(values, late, emitter.QUICKENED)
+        instructions = InstructionSet(values, late, emitter.QUICKENED, program.has_tasks)
         encoded = encode(program, instructions)
         self._load(engine, dispatch, instructions, emitter, encoded, program, counting)
         if late:

@@ -1,8 +1,7 @@
-"""The interpreters for programs with tasks."""
+"""The interpreters for programs with tasks: their memory, and what is read in it."""
 
 from vmlab.isa import FRAME_RECORD_WORDS, WORD_BYTES
 from vmlab.kernels.callgraph import stack_slots
-from vmlab.kernels.encoding import InstructionSet, encode
 from vmlab.kernels.executable import Needs
 from vmlab.kernels.interpreter import InterpreterExecutable
 from vmlab.kernels.task_memory import TaskExecutable
@@ -19,16 +18,11 @@ from vmlab.kernels.tasks import (
 )
 
 
-class TaskInterpreterExecutable(TaskExecutable, InterpreterExecutable):
-    """As `InterpreterExecutable`."""
+class InterpretedTasks(TaskExecutable):
+    """Stands before the interpreter of programs without tasks, which loads the program."""
 
-    def __init__(self, engine, dispatch, values, late, program, counting):
-        instructions = InstructionSet(values, late, tasks=True)
-        encoded = encode(program, instructions)
-        name = f"{engine}.tasks"
-        self._load(name, dispatch, instructions, TaskHandlerEmitter, encoded, program, counting)
-        if late:
-            self._bind(values)
+    def _load(self, engine, *parts):
+        super()._load(f"{engine}.tasks", *parts)
 
     # Memory
 
@@ -77,3 +71,12 @@ class TaskInterpreterExecutable(TaskExecutable, InterpreterExecutable):
     def _before(self, pc):
         """The last word of the instruction before."""
         return self._offset(pc) - 1
+
+
+class TaskInterpreterExecutable(InterpretedTasks, InterpreterExecutable):
+    """As `InterpreterExecutable`."""
+
+    def __init__(
+        self, engine, dispatch, values, late, program, counting, emitter=TaskHandlerEmitter
+    ):
+        super().__init__(engine, dispatch, values, late, program, counting, emitter)

@@ -19,6 +19,7 @@ from vmlab.program import Number
 ENGINES = [
     *("inlined", "template", "template+tagged", "template+boxed+late"),
     *("threaded", "switch", "tagged", "boxed", "late"),
+    *("quickened", "switch+boxed+late+quickened"),
 ]
 BUILDS = [(engine, counting) for engine in ENGINES for counting in (True, False)]
 
@@ -536,14 +537,11 @@ def test_memory_in_pieces_is_refused() -> None:
 @pytest.mark.parametrize(
     "engine",
     [
-        "inlined",
-        "template",
         "subroutine",
         "cached",
         "register",
         "super",
         "textbook",
-        "template+boxed",
     ],
 )
 def test_engines_without_tasks_say_so(engine: str) -> None:
