@@ -13,7 +13,7 @@ from vmlab.kernels.straight import StraightExecutable
 from vmlab.kernels.super_machine import SuperExecutable
 from vmlab.kernels.task_interpreter import TaskInterpreterExecutable
 from vmlab.kernels.task_straight import TaskStraightExecutable
-from vmlab.kernels.task_techniques import TaskQuickeningEmitter
+from vmlab.kernels.task_techniques import TaskCachedEmitter, TaskQuickeningEmitter
 from vmlab.kernels.values import BOXED, CELLS, RAW, TAGGED
 
 BASES = {
@@ -27,6 +27,7 @@ CODES = {"register": RegisterExecutable, "super": SuperExecutable}
 WITH_TASKS = {
     StraightExecutable: TaskStraightExecutable,
     InterpreterExecutable: TaskInterpreterExecutable,
+    CachedEmitter: TaskCachedEmitter,
     QuickeningEmitter: TaskQuickeningEmitter,
 }
 VALUES = {"tagged": TAGGED, "boxed": BOXED, "cells": CELLS}

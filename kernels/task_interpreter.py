@@ -14,25 +14,21 @@ from vmlab.kernels.tasks import (
     SP,
     TaskHandlerEmitter,
     block_words,
-    record_stride,
 )
 
 
 class InterpretedTasks(TaskExecutable):
     """Stands before the interpreter of programs without tasks, which loads the program."""
 
-    def _load(self, engine, *parts):
-        super()._load(f"{engine}.tasks", *parts)
+    def _load(self, engine, dispatch, instructions, emitter, *parts):
+        self._stride = emitter.record_stride(instructions.values)
+        super()._load(f"{engine}.tasks", dispatch, instructions, emitter, *parts)
 
     # Memory
 
     def call(self, args, limits, iterations=1):
         self.state.context.depth_bytes = limits.max_depth * WORD_BYTES * self._stride
         return super().call(args, limits, iterations)
-
-    @property
-    def _stride(self):
-        return record_stride(self.state.values)
 
     def block_words(self):
         return block_words(self.state.values)
@@ -42,7 +38,8 @@ class InterpretedTasks(TaskExecutable):
         return SEGMENT_LISTS + 2 * self.state.values.words * heap_words
 
     def needs(self, max_depth):
-        slots = stack_slots(self.program, self._graph, max_depth) + FRAME_RECORD_WORDS * max_depth
+        slots = stack_slots(self.program, self._graph, max_depth, self._spare)
+        slots += FRAME_RECORD_WORDS * max_depth
         return Needs(stack=slots, task_slots=self.heap_words)
 
     # After a trap

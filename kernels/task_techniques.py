@@ -1,8 +1,64 @@
 """The techniques of interpreters in programs with tasks."""
 
+from vmlab.kernels.cached import CachedEmitter
+from vmlab.kernels.dispatch import CachedRegisters
 from vmlab.kernels.quickening import QuickeningEmitter
 from vmlab.kernels.tasks import TaskHandlerEmitter
+from vmlab.kernels.values import i64
 
 
 class TaskQuickeningEmitter(TaskHandlerEmitter, QuickeningEmitter):
     """An instruction that waits has quickened before."""
+
+
+class TaskCachedEmitter(TaskHandlerEmitter, CachedEmitter):
+    """A frame record is one word: the distance to the caller's frame is what the register holds
+    when there is no operand, so that it stands in the frame's lowest slot for operands, which is
+    one more than otherwise. So a stack takes as many words as without the register, and grows at
+    the same calls. While a task waits, the register is empty. (Where a task's first frame ends
+    without a result, the register gets what stands before the stack, and nobody looks at it.)"""
+
+    RECORD_WORDS = 1
+
+    # The distance
+
+    @staticmethod
+    def keep_distance(m, record, distance):
+        pass
+
+    def _call(self):
+        after = super()._call()
+        distance = self.b.sub(self.address_of(after.fp), self.address_of(self.registers.fp))
+        return after._replace(top=distance)
+
+    def _no_operands(self, top):
+        self.store(i64(0), top, "frame")
+        return self.word(top, 1)
+
+    def _distance(self):
+        # Nothing is left of the operands but a result.
+        if self.handler.has_value:
+            return self.load(self.word(self.registers.sp, -1), "frame")
+        return self.registers.top
+
+    # The register
+
+    def _callees_operands(self, sp):
+        top, end = super()._callees_operands(sp)
+        return top, self.word(end, self.SPARE_SLOTS)
+
+    def _returned(self):
+        return self.registers.top
+
+    def leave(self, awaited=None, sent=None):
+        # The emitter goes on where the task need not wait.
+        held, height = self.held, self.height
+        for kept in held:
+            super(CachedEmitter, self).push(kept)
+        super().leave(awaited, sent)
+        self.held, self.height = held, height
+
+    def _taken_up(self, saved):
+        pc, end, fp, rp = saved
+        sp = self.word(end, -1)
+        return CachedRegisters(pc, sp, fp, rp, self.load(sp, "frame"))

@@ -19,7 +19,7 @@ from vmlab.program import Number
 ENGINES = [
     *("inlined", "template", "template+tagged", "template+boxed+late"),
     *("threaded", "switch", "tagged", "boxed", "late"),
-    *("quickened", "switch+boxed+late+quickened"),
+    *("quickened", "switch+boxed+late+quickened", "cached", "threaded+cached"),
 ]
 BUILDS = [(engine, counting) for engine in ENGINES for counting in (True, False)]
 
@@ -538,7 +538,6 @@ def test_memory_in_pieces_is_refused() -> None:
     "engine",
     [
         "subroutine",
-        "cached",
         "register",
         "super",
         "textbook",
