@@ -56,7 +56,13 @@ def compile_program(program, limits):
     parameters left out take their defaults. It runs on `inlined`, without the GIL, in any number
     of threads. A trap raises `Trapped`. Nothing but the limits ends a run: nobody watches it.
 
-    Raises `EngineUnavailable` for a program that prints, as there is nobody to print for."""
+    Raises `EngineUnavailable` for a program that prints, as there is nobody to print for, and for
+    one with coroutines, which need memory for tasks beside that of `State`."""
+    if program.has_tasks:
+        raise EngineUnavailable(
+            "a compiled function has no memory for tasks and channels; coroutines need `vmlab run`,"
+            " or `Program.run`"
+        )
     used = Counter(i.opcode.name for _, _, i in program.sites())
     if used["print"]:
         raise EngineUnavailable("a compiled function has nowhere to print to; remove the 'print's")

@@ -5,7 +5,6 @@ import mmap
 import sys
 
 from vmlab.engines import EngineUnavailable
-from vmlab.isa import FRAME_RECORD_WORDS as FRAME_RECORD_WORDS
 from vmlab.isa import Type
 
 FIELDS = (

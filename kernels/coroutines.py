@@ -41,7 +41,7 @@ from vmlab.kernels.frames import (
     SITE,
     Layout,
 )
-from vmlab.kernels.queues import NEXT, RECORD, begin_lists, begin_tasks
+from vmlab.kernels.queues import begin_lists, begin_tasks
 from vmlab.kernels.straight import FunctionEmitter, ProgramEmitter
 from vmlab.kernels.values import I1, I64, WORDS, i64
 

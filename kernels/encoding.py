@@ -15,6 +15,7 @@ from functools import cached_property
 
 from vmlab.isa import (
     COROUTINES,
+    FRAME_RECORD_WORDS,
     OPCODES,
     TASKS,
     Flow,
@@ -25,7 +26,7 @@ from vmlab.isa import (
     further_stack_words,
 )
 from vmlab.kernels.callgraph import CallGraph, stack_slots
-from vmlab.kernels.context import FRAME_RECORD_WORDS, Region
+from vmlab.kernels.context import Region
 from vmlab.kernels.executable import Needs
 from vmlab.kernels.names import function_name, intern
 from vmlab.kernels.values import IMMORTAL, RAW, TAG, Raw

@@ -9,12 +9,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vmlab.engines import EngineUnavailable, Executable, Sample
-from vmlab.isa import ARRAY_HEADER_WORDS, INT_MAX, TRAPS_BY_CODE, WORD_BYTES, Type
+from vmlab.isa import (
+    ARRAY_HEADER_WORDS,
+    FRAME_RECORD_WORDS,
+    INT_MAX,
+    TRAPS_BY_CODE,
+    WORD_BYTES,
+    Type,
+)
 from vmlab.kernels import native, symbols
 from vmlab.kernels.context import (
     FAULTS,
     FRAGMENTED,
-    FRAME_RECORD_WORDS,
     MACHINE_STACK,
     Context,
     Region,

@@ -10,9 +10,9 @@ from itertools import chain
 
 from llvmlite import ir
 
-from vmlab.isa import WORD_BYTES, Flow, Trap
+from vmlab.isa import FRAME_RECORD_WORDS, WORD_BYTES, Flow, Trap
 from vmlab.kernels.callgraph import CallGraph
-from vmlab.kernels.context import FRAME_RECORD_WORDS, Region
+from vmlab.kernels.context import Region
 from vmlab.kernels.dispatch import Registers
 from vmlab.kernels.emitter import Emitter
 from vmlab.kernels.encoding import HALT, InstructionSet, encode, interpreter_needs
@@ -204,12 +204,7 @@ class HandlerEmitter(Emitter):
 
     def _call(self):
         b = self.b
-        fp, rp = self.registers.fp, self.registers.rp
-        full = b.icmp_unsigned(">=", b.ptrtoint(rp, I64), self.get_shared("frame_limit"))
-        with self.unlikely(full):
-            self._stop(self.refusal())
-        self.store(b.ptrtoint(self.next_pc, I64), rp, "record")
-        self.store(b.ptrtoint(fp, I64), b.gep(rp, [i64(1)], inbounds=True), "record")
+        record_end = self._record_caller()
         callee, args, fresh = self._word(1), self._word(2), self._word(3)
         target = self._callee(callee)
         self._spill()
@@ -220,8 +215,19 @@ class HandlerEmitter(Emitter):
             pc=target,
             sp=top,
             fp=b.gep(sp, [b.neg(args)], inbounds=True),
-            rp=b.gep(rp, [i64(FRAME_RECORD_WORDS)], inbounds=True),
+            rp=record_end,
         )
+
+    def _record_caller(self):
+        """Keep what the return needs, and return where its record ends."""
+        b = self.b
+        fp, rp = self.registers.fp, self.registers.rp
+        full = b.icmp_unsigned(">=", b.ptrtoint(rp, I64), self.get_shared("frame_limit"))
+        with self.unlikely(full):
+            self._stop(self.refusal())
+        self.store(b.ptrtoint(self.next_pc, I64), rp, "record")
+        self.store(b.ptrtoint(fp, I64), b.gep(rp, [i64(1)], inbounds=True), "record")
+        return b.gep(rp, [i64(FRAME_RECORD_WORDS)], inbounds=True)
 
     def _spill(self):
         """Put into memory what operands are in registers."""

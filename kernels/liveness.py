@@ -29,4 +29,4 @@ def live_locals(function: Function) -> list[int]:
                     found &= ~(1 << instruction.target)
             changed |= found != live[at]
             live[at] = found
-    return live
+    return live[:-1]

@@ -19,6 +19,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import dataclass
 
+from vmlab.blocks import basic_blocks
 from vmlab.isa import Flow, Operand
 from vmlab.kernels.linear import COUNTER, Linear, Path, Term, computed, is_pure
 
@@ -75,16 +76,6 @@ class Loop:
     counted: Counted | None
 
 
-def leaders(code) -> set[int]:
-    """Where basic blocks start."""
-    jumps = [i for i, instruction in enumerate(code) if _jumps(instruction)]
-    return {0} | {code[i].target for i in jumps} | {i + 1 for i in jumps if i + 1 < len(code)}
-
-
-def _jumps(instruction):
-    return instruction.opcode.flow in (Flow.JUMP, Flow.BRANCH)
-
-
 def versioned_loops(program) -> list[dict[int, Loop]]:
     """The loops with several versions: for each function, the loop that an instruction is in."""
     found = [innermost_loops(function.code) for function in program.functions]
@@ -129,7 +120,7 @@ def _any_between(places, first, last) -> bool:
 def counted_loop(program, index, head, end) -> Counted | None:
     """How the loop counts; None if it does not, or has no access that can be proven."""
     code = program.functions[index].code
-    jumps = [i for i in range(head, end + 1) if _jumps(code[i])]
+    jumps = [i for i in range(head, end + 1) if code[i].opcode.operand is Operand.LABEL]
     branch, back = jumps[0], jumps[-1]
     if not (
         code[branch].opcode.flow is Flow.BRANCH
@@ -158,7 +149,8 @@ class _Analysis:
         self._variants = program.stack_maps[index].variants
         self._before = program.stack_maps[index].before
         self._body = range(head, end + 1)
-        self._starts = sorted(leaders(self._code) & set(self._body))
+        blocks = basic_blocks(program.functions[index])
+        self._starts = [block.start for block in blocks if block.start in self._body]
         stores = [self._code[i] for i in self._body if self._code[i].opcode.name == "store"]
         self._stored = Counter(store.target for store in stores)
         self._changed = {("load", slot) for slot in self._stored} | {

@@ -12,8 +12,6 @@ from functools import cached_property
 
 from vmlab.isa import Flow, Operand, Trap, Variant
 from vmlab.kernels import register_text
-from vmlab.kernels.context import FRAME_RECORD_WORDS
-from vmlab.kernels.dispatch import Registers
 from vmlab.kernels.encoding import HALT, Encoded, bits
 from vmlab.kernels.interpreter import HandlerEmitter, InterpreterExecutable
 from vmlab.kernels.names import function_name, intern
@@ -248,32 +246,19 @@ class OperationEmitter(HandlerEmitter):
     # Linkage
 
     def _call(self):
-        b = self.b
-        _, sp, fp, rp = self.registers
-        full = b.icmp_unsigned(">=", b.ptrtoint(rp, I64), self.get_shared("frame_limit"))
-        with self.unlikely(full):
-            self._stop(self.refusal())
-        self.store(b.ptrtoint(self.next_pc, I64), rp, "record")
-        self.store(b.ptrtoint(fp, I64), b.gep(rp, [i64(1)], inbounds=True), "record")
+        record_end = self._record_caller()
         target, window = self._word(self.handler.own_operand), self.handler.own_operand + 1
-        return Registers(
-            pc=self._word_address(target),
-            sp=sp,
-            fp=self._register(window),
-            rp=b.gep(rp, [i64(FRAME_RECORD_WORDS)], inbounds=True),
+        return self.registers._replace(
+            pc=self._word_address(target), fp=self._register(window), rp=record_end
         )
 
     def _return(self):
-        b = self.b
-        _, sp, fp, rp = self.registers
+        after = self.registers
         if self.handler.kinds:
             result = self.pop()
-            sp = self._accumulator(result)
-            self.values.store(self, result, fp, "frame")
-        record = self.word(rp, -FRAME_RECORD_WORDS)
-        return_pc = self.load(record, "record")
-        caller = self.load(self.word(record, 1), "record")
-        return Registers(b.inttoptr(return_pc, WORDS), sp, b.inttoptr(caller, WORDS), record)
+            after = after._replace(sp=self._accumulator(result))
+            self.values.store(self, result, after.fp, "frame")
+        return after._replace(**self._caller())
 
     def global_address(self):
         place = self._word(self.handler.own_operand)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
 
+from vmlab.blocks import basic_blocks
 from vmlab.isa import COROUTINES, OPCODES, VARIANTS, Flow, Operand, Type, Variant
 from vmlab.kernels.semantics import SEMANTICS
 from vmlab.program import Number, Program
@@ -207,22 +208,12 @@ class _Translation:
         self.computed: Register | None = None  # whose value is in the accumulator, too
 
     def code(self) -> RegisterCode:
-        leaders = self._leaders()
-        self._clear_locals(leaders[1] if len(leaders) > 1 else len(self.function.code))
-        for start, end in zip(leaders, [*leaders[1:], len(self.function.code)], strict=True):
-            if self.map.reachable[start]:
-                self._block(start, end)
+        blocks = basic_blocks(self.function)
+        self._clear_locals(blocks[0].stop)
+        for block in blocks:
+            if self.map.reachable[block.start]:
+                self._block(block.start, block.stop)
         return RegisterCode(self.operations, self.starts)
-
-    def _leaders(self) -> list[int]:
-        leaders = {0}
-        for at, instruction in enumerate(self.function.code):
-            match instruction.opcode.flow:
-                case Flow.JUMP | Flow.BRANCH:
-                    leaders |= {instruction.target, at + 1}
-                case Flow.RETURN:
-                    leaders.add(at + 1)
-        return sorted(leaders - {len(self.function.code)})
 
     def _clear_locals(self, end: int) -> None:
         """Locals start with zero; those need none that the first block, up to `end`, stores to

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from llvmlite import ir
 
+from vmlab.blocks import basic_blocks
 from vmlab.isa import Flow, Trap, Type
 from vmlab.kernels.callgraph import CallGraph, stack_slots
 from vmlab.kernels.context import MACHINE_STACK
@@ -18,7 +19,7 @@ from vmlab.kernels.emitter import Emitter
 from vmlab.kernels.encoding import bits
 from vmlab.kernels.entry import emit_enter, emit_run, stack_pointer
 from vmlab.kernels.executable import CompiledExecutable, Needs
-from vmlab.kernels.loops import STRIPS, WHOLE, leaders, versioned_loops
+from vmlab.kernels.loops import STRIPS, WHOLE, versioned_loops
 from vmlab.kernels.machine import Machine
 from vmlab.kernels.names import ENTRY_WORDS, Table, function_name, hash_table, intern, look_up
 from vmlab.kernels.native import Effort, compile_ir
@@ -320,7 +321,7 @@ class FunctionEmitter(Emitter):
 
     def _emit_blocks(self):
         reachable = self.map.reachable
-        starts = sorted(i for i in leaders(self.function.code) if reachable[i])
+        starts = [block.start for block in basic_blocks(self.function) if reachable[block.start]]
         self.leaders = set(starts)
         self.loops = self.unit.loops[self.index]
         self.blocks = {

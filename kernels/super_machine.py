@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from vmlab.blocks import basic_blocks
 from vmlab.disassembler import instruction_texts
 from vmlab.isa import Flow
 from vmlab.kernels.encoding import HALT, PLAIN, Encoded, Handler, InstructionSet, encode
 from vmlab.kernels.interpreter import HandlerEmitter, InterpreterExecutable
-from vmlab.kernels.superinstructions import Joint, basic_blocks, chosen, join
+from vmlab.kernels.superinstructions import Joint, chosen, join
 from vmlab.kernels.values import RAW
 from vmlab.outcome import Place
 from vmlab.program import Program
@@ -47,7 +48,7 @@ class SuperInstructionSet(InstructionSet):
         """Where each basic block begins, and its instructions, those together that are joined."""
         for f, function in enumerate(program.functions):
             variants = program.stack_maps[f].variants
-            for block in basic_blocks(function):
+            for block in basic_blocks(function, calls_end=True):
                 handlers = iter([PLAIN.handler(program, f, at) for at in block])
                 parts = join([variants[at].name for at in block], self.joints)
                 yield Place(f, block.start), [[next(handlers) for _ in part] for part in parts]

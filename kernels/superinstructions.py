@@ -7,12 +7,9 @@ within basic blocks: nothing jumps into the middle, and calls and jumps come las
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
-
-from vmlab.isa import Flow, Operand
-from vmlab.program import Function
 
 FILE = Path(__file__).with_name("superinstructions.json")
 
@@ -52,17 +49,3 @@ def join_pairs(parts: Sequence[Names], joint: Joint) -> list[Names]:
         else:
             joined.append(part)
     return joined
-
-
-def basic_blocks(function: Function) -> Iterator[range]:
-    """The instructions that are always executed together, a call being the last of its block."""
-    code = function.code
-    starts = {0}
-    for at, instruction in enumerate(code):
-        if instruction.opcode.flow is not Flow.NEXT:
-            starts.add(at + 1)
-        if instruction.opcode.operand is Operand.LABEL:
-            starts.add(instruction.target)
-    starts.discard(len(code))
-    ends = [*sorted(starts)[1:], len(code)]
-    yield from map(range, sorted(starts), ends)

@@ -26,7 +26,7 @@ from vmlab.kernels.encoding import FINISH, FINISH_VALUE, GROW
 from vmlab.kernels.entry import copy_words
 from vmlab.kernels.interpreter import HandlerEmitter
 from vmlab.kernels.queues import begin_lists, begin_tasks
-from vmlab.kernels.values import I1, I64, WORDS, i64
+from vmlab.kernels.values import I1, WORDS, i64
 
 # A descriptor: the registers, and its stack around what `queues` has there.
 PC, SP, FP, RP = REGISTERS = range(4)
@@ -97,7 +97,7 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
 
     def _call(self):
         b = self.b
-        pc, fp, rp = self.registers.pc, self.registers.fp, self.registers.rp
+        pc, fp = self.registers.pc, self.registers.fp
         self.safepoint()
         record = self._next_record()
         end = self.read(self.pointer("current"), END)

@@ -18,10 +18,10 @@ import numpy as np
 from numba import config, njit, types
 
 from vmlab.engines import EngineUnavailable
-from vmlab.isa import Trap
+from vmlab.isa import FRAME_RECORD_WORDS, Trap
 from vmlab.kernels import native
 from vmlab.kernels.callgraph import CallGraph
-from vmlab.kernels.context import FRAME_RECORD_WORDS, INDEX
+from vmlab.kernels.context import INDEX
 from vmlab.kernels.encoding import PLAIN, encode, interpreter_needs
 from vmlab.kernels.executable import NativeExecutable
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vmlab.isa import INT_MAX, INT_MIN, WORD_BYTES, Flow, Type
+from vmlab.blocks import basic_blocks
+from vmlab.isa import INT_MAX, INT_MIN, WORD_BYTES, Flow, Operand, Type
 from vmlab.program import Function, Program
 
 MAX_LENGTH = 2**64 // WORD_BYTES  # elements that an address space has room for
@@ -165,10 +166,8 @@ class _Analysis:
         self._map = program.stack_maps[index]
         code = self._function.code
         self._slots = len(self._function.slots)
-        jumps = [
-            (at, i.target) for at, i in enumerate(code) if i.opcode.flow in (Flow.JUMP, Flow.BRANCH)
-        ]
-        self._leaders = {0} | {to for _, to in jumps} | {at + 1 for at, _ in jumps}
+        self._leaders = {block.start for block in basic_blocks(self._function)}
+        jumps = ((at, i.target) for at, i in enumerate(code) if i.opcode.operand is Operand.LABEL)
         self._heads = {to for at, to in jumps if to <= at}
         literals = {i.operand for i in code if i.opcode.name == "push"}
         self._steps = sorted(x for x in literals if isinstance(x, int))

@@ -118,6 +118,11 @@ def test_wrong_arguments_are_a_typing_error(fib) -> None:
         fib(1, 2)
 
 
+def test_a_program_with_coroutines_is_refused() -> None:
+    with pytest.raises(EngineUnavailable, match="no memory for tasks"):
+        vmlab.assemble("func main()\n yield\n ret\nend\n").compile()
+
+
 def test_a_program_that_prints_is_refused() -> None:
     with pytest.raises(EngineUnavailable, match="nowhere to print"):
         vmlab.assemble("func main()\n push 1\n print\n ret\nend\n").compile()

@@ -500,7 +500,13 @@ def test_ctrl_c_ends_a_command_that_compiles(tmp_path: Path) -> None:
     command = [sys.executable, "-c", COMPILES_FOR_AGES]
     # Away from the checkout, whose folder vmlab would be taken for the installed package.
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        # A background job would have Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "at it\n"

@@ -14,7 +14,7 @@ from vmlab.engines import EngineUnavailable, find
 from vmlab.isa import VARIANTS, Trap
 from vmlab.kernels.encoding import HALT, encode
 from vmlab.kernels.super_machine import SUPER, SuperHandler, encode_super
-from vmlab.kernels.superinstructions import Joint, basic_blocks, chosen, join
+from vmlab.kernels.superinstructions import Joint, chosen, join
 
 BUILDS = [
     (engine, counting) for engine in ("super", "threaded+super") for counting in (True, False)
@@ -145,15 +145,6 @@ def test_fuel_ends_and_traps_strike_at_their_instruction(n: int, m: int) -> None
         outcome = agreed(EVERYTHING, n, m, builds=BUILDS, fuel=fuel)
         assert outcome.trap is not None
         assert outcome.trap.trap is Trap.OUT_OF_FUEL
-
-
-def test_a_block_ends_with_every_jump_and_call_and_before_every_target() -> None:
-    [sum_] = corpus.load("sum").functions
-    assert list(basic_blocks(sum_)) == [range(4), range(4, 13), range(13, 15)]
-    [fib, _] = corpus.load("fib").functions
-    assert list(basic_blocks(fib)) == [
-        range(4), range(4, 6), range(6, 10), range(10, 14), range(14, 16)
-    ]  # fmt: skip
 
 
 def test_values_are_raw_and_names_bound() -> None:

@@ -13,7 +13,7 @@ from vmlab.measure.compare import compare
 from vmlab.report import bars
 from vmlab.report.parts import Part, bounded, ladder
 from vmlab.report.picture import picture, text_picture
-from vmlab.report.plots import FORMATS, by_opcode, rendered, stacked, waterfall
+from vmlab.report.plots import FORMATS, rendered, stacked, waterfall, where_time_goes
 
 RUNGS = [
     Part("inlined", 1.0, 0.9, 1.1),
@@ -22,12 +22,13 @@ RUNGS = [
 ]
 BESIDE = [Part("textbook", 3.5, 3.0, 3.75)]
 WORDS = {"title": "$a$ program", "subtitle": "11 rounds", "unit": "ns"}
+CHARTS = {"title": "$a$ program", "subtitles": ["11 rounds", "7 calls"], "unit": "ns"}
 
 
-def drawn_bars(figure):
+def drawn_bars(figure, axes=None):
     """(row, left, right) of every bar, in the order they were drawn."""
     found = []
-    for container in figure.axes[0].containers:
+    for container in (axes or figure.axes[0]).containers:
         if isinstance(container, BarContainer):
             [bar] = container.patches
             x, width = bar.get_x(), bar.get_width()
@@ -36,10 +37,10 @@ def drawn_bars(figure):
     return found
 
 
-def drawn_bounds(figure):
+def drawn_bounds(figure, axes=None):
     """(low, high) of every pair of bounds that is drawn in black."""
     found = []
-    for container in figure.axes[0].containers:
+    for container in (axes or figure.axes[0]).containers:
         if isinstance(container, ErrorbarContainer):
             [lines] = container[2]
             if lines.get_color()[0][:3].sum() == 0:
@@ -55,8 +56,9 @@ def texts(figure):
 def nothing_is_cut_off(figure):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    axes = figure.axes[0]
-    shown = [axes.title, axes.xaxis.label, *axes.texts, *axes.get_yticklabels()]
+    shown = []
+    for axes in figure.axes:
+        shown += [axes.title, axes.xaxis.label, *axes.texts, *axes.get_yticklabels()]
     shown += [text for legend in figure.legends for text in legend.get_texts()]
     inside = figure.bbox.padded(1)
     for text in shown:
@@ -129,11 +131,30 @@ def test_neighbours_in_a_stack_can_be_told_apart_without_colour(kinds):
 
 def test_the_dearest_instruction_comes_first():
     costs = [Part("add", 1.0, 0.9, 1.2), Part("call", 3.0, 2.5, 3.5), Part("jz", 2.0, 1.0, 4.0)]
-    figure = by_opcode(costs, **WORDS)
-    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    mechanisms = [("work", [Part("whole", 3.0, 2.0, 4.0)])]
+    figure = where_time_goes(mechanisms, costs, **CHARTS)
+    below = figure.axes[1]
+    labels = [label.get_text() for label in below.get_yticklabels()]
     assert labels == ["call", "jz", "add"]
-    assert drawn_bars(figure) == [(0, 0, 3), (1, 0, 2), (2, 0, 1)]
-    assert drawn_bounds(figure) == [(2.5, 3.5), (1.0, 4.0), (0.9, 1.2)]
+    assert drawn_bars(figure, below) == [(0, 0, 3), (1, 0, 2), (2, 0, 1)]
+    assert drawn_bounds(figure, below) == [(2.5, 3.5), (1.0, 4.0), (0.9, 1.2)]
+    assert nothing_is_cut_off(figure)
+
+
+def test_a_mechanism_has_a_bar_for_each_way_to_measure_it_or_the_reason_for_none():
+    added, removed = Part("added", 2.0, 1.0, 3.0), Part("removed", 1.0, -0.5, 1.5)
+    mechanisms = [("checks", [added, removed]), ("names", "late was not timed")]
+    figure = where_time_goes(mechanisms, [], **CHARTS)
+    assert drawn_bars(figure) == [(0, 0, 2), (0, 0, 1)]
+    assert drawn_bounds(figure) == [(1.0, 3.0), (-0.5, 1.5)]
+    assert texts(figure)[1:] == [
+        "2.00 (1.00 to 3.00)",
+        "1.00 (-0.500 to 1.50), not resolved",
+        "late was not timed",
+    ]
+    upper, lower = (c.patches[0] for c in figure.axes[0].containers if isinstance(c, BarContainer))
+    assert upper.get_y() + upper.get_height() == pytest.approx(lower.get_y())
+    assert upper.get_facecolor() != lower.get_facecolor()
     assert nothing_is_cut_off(figure)
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     "--plot",
     metavar="FILE",
     type=picture_file,
-    help="Draw the time of the instructions to this file: .svg, .png or .pdf.",
+    help="Draw where the time goes to this file: .svg, .png or .pdf.",
 )
 @limit_options
 def explain(
@@ -64,7 +64,7 @@ def explain(
     are timed in the same interleaved rounds. Then the program is interrupted at random, to see
     which of its instructions is running."""
     if plot == TERMINAL:
-        raise bad("--plot", "the instructions are drawn to a file; the terminal has their table")
+        raise bad("--plot", "where the time goes is drawn to a file; the terminal has the tables")
     if plot is not None and plot == output:
         raise click.UsageError("--output and --plot name the same file")
     check_rounds(rounds, quick)
@@ -90,13 +90,12 @@ def explain(
                 raise exits.Stop(comparison.verdict, comparison.exit_code)
             write(_report(explanation, as_json, layout))
         if plot is not None:
-            if isinstance(explanation.opcodes, str):
-                click.echo(f"Not drawn: {explanation.opcodes}", err=True)
-            else:
-                from vmlab.report import opcodes
+            from vmlab.report.explain_picture import picture as drawn
 
-                title = f"{Path(program.source.path).name}: {comparison.agreement.run}"
-                draw(opcodes.picture(explanation.opcodes, title, Path(plot).suffix[1:]))
+            title = f"{Path(program.source.path).name}: {comparison.agreement.run}"
+            draw(drawn(explanation, title, Path(plot).suffix[1:]))
+            if isinstance(explanation.opcodes, str):
+                click.echo(f"Instructions are not drawn: {explanation.opcodes}", err=True)
     if output is not None or layout is not None:
         click.echo(remarks(explanation), err=True)
     for warning in comparison.warnings:

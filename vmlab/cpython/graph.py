@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from vmlab.blocks import basic_blocks
 from vmlab.isa import Flow
 from vmlab.program import Function
 from vmlab.verifier import StackMap
@@ -23,27 +24,19 @@ class Block:
 def split(function: Function, stack_map: StackMap) -> tuple[Block, ...]:
     """The blocks that can be reached, in the order of the code; the first is where it begins."""
     code = function.code
-    leaders = {0}
-    for at, instruction in enumerate(code):
-        if stack_map.reachable[at] and instruction.opcode.flow in (Flow.JUMP, Flow.BRANCH):
-            leaders.add(instruction.target)
-            leaders.add(at + 1)
-        elif instruction.opcode.flow is Flow.RETURN:
-            leaders.add(at + 1)
-    starts = sorted(at for at in leaders if at < len(code) and stack_map.reachable[at])
-    number = {start: block for block, start in enumerate(starts)}
+    reached = [block for block in basic_blocks(function) if stack_map.reachable[block.start]]
+    number = {block.start: index for index, block in enumerate(reached)}
     blocks = []
-    for start in starts:
-        at = start
-        while code[at].opcode.flow in (Flow.NEXT, Flow.CALL) and at + 1 not in leaders:
-            at += 1
-        flow = code[at].opcode.flow
-        following: tuple[int, ...] = () if flow is Flow.RETURN else (at + 1,)
-        if flow is Flow.JUMP:
-            following = (code[at].target,)
-        elif flow is Flow.BRANCH:
-            following = (code[at].target, at + 1)
-        blocks.append(Block(start, at + 1, tuple(number[to] for to in following)))
+    for block in reached:
+        last = code[block[-1]]
+        following: tuple[int, ...] = (block.stop,)
+        if last.opcode.flow is Flow.RETURN:
+            following = ()
+        elif last.opcode.flow is Flow.JUMP:
+            following = (last.target,)
+        elif last.opcode.flow is Flow.BRANCH:
+            following = (last.target, block.stop)
+        blocks.append(Block(block.start, block.stop, tuple(number[to] for to in following)))
     return tuple(blocks)
 
 

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
+from vmlab.blocks import basic_blocks
 from vmlab.engines import find
 from vmlab.isa import INT_MAX, OPCODES, Operand, Trap, Type, Variant
-from vmlab.kernels.superinstructions import basic_blocks
 from vmlab.outcome import Limits
 from vmlab.program import Function, Instruction, Number, Program, Variable
 from vmlab.supervise import Supervisor
@@ -53,7 +53,7 @@ def profile(
 ) -> Profile | None:
     """Run `main`, and count. None if the run traps: then the last blocks were not executed whole.
     Raises KeyboardInterrupt on Ctrl-C, and TimeoutError after `limits.timeout`."""
-    blocks = [[block.start for block in basic_blocks(function)] for function in program.functions]
+    blocks = [basic_blocks(function, calls_end=True) for function in program.functions]
     counters = sum(map(len, blocks))
     roomier = replace(
         limits,
@@ -71,21 +71,20 @@ def profile(
         raise TimeoutError(f"counting its instructions takes longer than {limits.timeout:g} s")
     counts = iter(outcome.output[len(outcome.output) - counters :])
     executed = []
-    for function, leaders in zip(program.functions, blocks, strict=True):
-        ends = [*leaders[1:], len(function.code)]
+    for of_function in blocks:
         times: list[int] = []
-        for start, end in zip(leaders, ends, strict=True):
-            times += [int(next(counts))] * (end - start)
+        for block in of_function:
+            times += [int(next(counts))] * len(block)
         executed.append(tuple(times))
     return Profile(program, tuple(executed))
 
 
-def _instrumented(program: Program, blocks: Sequence[Sequence[int]]) -> Program:
+def _instrumented(program: Program, blocks: Sequence[Sequence[range]]) -> Program:
     first_counter = len(program.globals)
     firsts = list(accumulate(map(len, blocks), initial=first_counter))
     functions = [
-        _counting(function, leaders, first)
-        for function, leaders, first in zip(program.functions, blocks, firsts, strict=False)
+        _counting(function, of_function, first)
+        for function, of_function, first in zip(program.functions, blocks, firsts, strict=False)
     ]
     # Names with a dot are no names of the format, and so belong to nobody else.
     functions[program.main_index] = replace(functions[program.main_index], name="main.counted")
@@ -100,9 +99,9 @@ def _instrumented(program: Program, blocks: Sequence[Sequence[int]]) -> Program:
     )
 
 
-def _counting(function: Function, leaders: Sequence[int], first: int) -> Function:
+def _counting(function: Function, blocks: Sequence[range], first: int) -> Function:
     """The function, counting its blocks in the globals from `first` on."""
-    counter = {leader: first + position for position, leader in enumerate(leaders)}
+    counter = {block.start: first + position for position, block in enumerate(blocks)}
     code: list[Instruction] = []
     moved: list[int] = []  # where an instruction, or the counting before it, is now
     for index, instruction in enumerate(function.code):

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vmlab.kernels.superinstructions import Joint, Names, basic_blocks, join, join_pairs
+from vmlab.blocks import basic_blocks
+from vmlab.kernels.superinstructions import Joint, Names, join, join_pairs
 from vmlab.outcome import Limits
 from vmlab.program import Number, Program
 from vmlab.reference import Reference
@@ -68,7 +69,7 @@ def profile(program: Program, runs: Sequence[tuple[Number, ...]]) -> Profile:
             profiler.counted[f].counts[block.start] / executed,
         )
         for f, function in enumerate(program.functions)
-        for block in basic_blocks(function)
+        for block in basic_blocks(function, calls_end=True)
         if profiler.counted[f].counts[block.start]
     )
 

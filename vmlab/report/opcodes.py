@@ -1,4 +1,4 @@
-"""The times of a program's instructions as a table, as JSON and as a picture."""
+"""The times of a program's instructions as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from vmlab.measure.statistics import CONFIDENCE
 from vmlab.report.numbers import significant
-from vmlab.report.parts import UNIT, Part
 from vmlab.report.table import NONE
 
 if TYPE_CHECKING:
@@ -104,24 +103,3 @@ def _json(interval: Interval | None) -> dict[str, float] | None:
     if interval is None:
         return None
     return {"median": interval.median, "low": interval.low, "high": interval.high}
-
-
-def picture(times: OpcodeTimes, title: str, format: str) -> bytes:
-    """A bar an instruction that has a time: what its executions take, by all that the program
-    executes. `format` is one of `plots.FORMATS`."""
-    from vmlab.measure.opcodes import ENGINE
-    from vmlab.report import plots
-
-    parts = []
-    for opcode in times.opcodes:
-        if (ns := opcode.nanoseconds) is not None:
-            bounds = (opcode.share * each for each in (ns.median, ns.low, ns.high))
-            parts.append(Part(opcode.name, *bounds))
-    figure = plots.by_opcode(
-        parts,
-        title=title,
-        subtitle=f"on {ENGINE}; medians of {times.calls} calls, interrupted at {times.moments:,}"
-        f" moments; {CONFIDENCE:.0%} bounds (sign test)",
-        unit=f"{UNIT} of the program",
-    )
-    return plots.rendered(figure, format)

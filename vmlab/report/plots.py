@@ -41,7 +41,7 @@ def waterfall(
 ) -> Figure:
     """Each rung begins where the one before ends: the first is a whole, the others what they add
     (or save). Below, wholes that are no part of the sum."""
-    figure, axes = _figure(len(rungs) + len(beside), title, subtitle, unit)
+    figure, [axes] = _figure([len(rungs) + len(beside)], title, [subtitle], unit)
     legend: dict[str, Patch] = {}
     start = 0.0
     for row, part in enumerate(rungs):
@@ -71,7 +71,7 @@ def stacked(
 ) -> Figure:
     """A bar a row, made of its parts; parts of the same label look the same in all rows. Those
     below zero are stacked to the left of it. The number is the sum."""
-    figure, axes = _figure(len(rows), title, subtitle, unit)
+    figure, [axes] = _figure([len(rows)], title, [subtitle], unit)
     labels = list(dict.fromkeys(part.label for _, parts in rows for part in parts))
     styles = {label: _STYLES[i % len(_STYLES)] for i, label in enumerate(labels)}
     legend: dict[str, Patch] = {}
@@ -95,15 +95,45 @@ def stacked(
 
 
 @rc_context(_SETTINGS)
-def by_opcode(costs: Sequence[Part], *, title: str, subtitle: str, unit: str) -> Figure:
-    """A bar an instruction, the dearest first."""
-    ordered = sorted(costs, key=lambda cost: -cost.value)
-    figure, axes = _figure(len(ordered), title, subtitle, unit)
-    for row, cost in enumerate(ordered):
-        _bar(axes, row, 0.0, cost, _ADDS)
-        _label(axes, row, 0.0, cost, bounded(cost))
-    axes.set_yticks(range(len(ordered)), [cost.label for cost in ordered])
-    _make_room(axes)
+def where_time_goes(
+    mechanisms: Sequence[tuple[str, Sequence[Part] | str]],
+    instructions: Sequence[Part],
+    *,
+    title: str,
+    subtitles: Sequence[str],
+    unit: str,
+) -> Figure:
+    """Two charts, one below the other, each with a subtitle. Above, a row a mechanism: its parts
+    from the top down, those of the same label alike, or the reason why there are none. Below,
+    unless there are none, a bar an instruction, the dearest first."""
+    heights = [len(mechanisms), len(instructions)] if instructions else [len(mechanisms)]
+    figure, [above, *below] = _figure(heights, title, subtitles, unit)
+    drawn = [parts for _, parts in mechanisms if not isinstance(parts, str)]
+    labels = dict.fromkeys(part.label for parts in drawn for part in parts)
+    styles = dict(zip(labels, _STYLES, strict=False))
+    legend: dict[str, Patch] = {}
+    for row, (_, parts) in enumerate(mechanisms):
+        if isinstance(parts, str):
+            _text(above, row, 0.0, parts)
+            continue
+        thickness = _THICKNESS / len(parts)
+        for place, part in enumerate(parts):
+            at = row - _THICKNESS / 2 + thickness * (place + 0.5)
+            bar = _bar(above, at, 0.0, part, styles[part.label], thickness=thickness)
+            legend.setdefault(part.label, bar)
+            resolved = part.low > 0 or part.high < 0
+            _label(above, at, 0.0, part, bounded(part) + ("" if resolved else ", not resolved"))
+    above.set_yticks(range(len(mechanisms)), [name for name, _ in mechanisms])
+    above.axvline(0, color="black", linewidth=0.8)
+    _make_room(above)
+    for axes in below:
+        ordered = sorted(instructions, key=lambda cost: -cost.value)
+        for row, cost in enumerate(ordered):
+            _bar(axes, row, 0.0, cost, _ADDS)
+            _label(axes, row, 0.0, cost, bounded(cost))
+        axes.set_yticks(range(len(ordered)), [cost.label for cost in ordered])
+        _make_room(axes)
+    _legend(figure, legend)
     return figure
 
 
@@ -116,28 +146,38 @@ def rendered(figure: Figure, format: str) -> bytes:
     return file.getvalue()
 
 
-def _figure(rows: int, title: str, subtitle: str, unit: str) -> tuple[Figure, Axes]:
-    """With rows from the top down, and values from left to right."""
-    figure = Figure(figsize=(8, 1.8 + 0.32 * rows), layout="constrained")
-    axes = figure.subplots()
-    axes.set_title(title, loc="left", fontsize=11, pad=20)
-    axes.annotate(
-        subtitle, (0, 1), xytext=(0, 7), xycoords="axes fraction", textcoords="offset points",
-        fontsize=8,
-    )  # fmt: skip
-    axes.set_xlabel(unit)
-    axes.set_ylim(rows - 0.5, -0.5)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    return figure, axes
+def _figure(
+    rows: Sequence[int], title: str, subtitles: Sequence[str], unit: str
+) -> tuple[Figure, list[Axes]]:
+    """Charts of so many rows, from the top down, and values from left to right."""
+    height = sum(0.8 + 0.32 * each for each in rows)
+    figure = Figure(figsize=(8, 1 + height), layout="constrained")
+    charts = figure.subplots(len(rows), squeeze=False, height_ratios=rows)[:, 0]
+    charts[0].set_title(title, loc="left", fontsize=11, pad=20)
+    for axes, number, subtitle in zip(charts, rows, subtitles, strict=False):
+        axes.annotate(
+            subtitle, (0, 1), xytext=(0, 7), xycoords="axes fraction",
+            textcoords="offset points", fontsize=8,
+        )  # fmt: skip
+        axes.set_xlabel(unit)
+        axes.set_ylim(number - 0.5, -0.5)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+    return figure, list(charts)
 
 
 def _bar(
-    axes: Axes, row: int, start: float, part: Part, style: tuple[str, str], shift: float = 0.0
+    axes: Axes,
+    row: float,
+    start: float,
+    part: Part,
+    style: tuple[str, str],
+    shift: float = 0.0,
+    thickness: float = _THICKNESS,
 ) -> Patch:
     fill, hatch = style
     bar = axes.barh(
-        row, part.value, _THICKNESS, left=start, color=fill, hatch=hatch, edgecolor="black",
+        row, part.value, thickness, left=start, color=fill, hatch=hatch, edgecolor="black",
         linewidth=0.7,
     )  # fmt: skip
     # White below black, to be seen on any fill.
@@ -163,11 +203,11 @@ def _highs(parts: Sequence[Part]) -> list[float]:
     return ends
 
 
-def _label(axes: Axes, row: int, start: float, part: Part, text: str) -> None:
+def _label(axes: Axes, row: float, start: float, part: Part, text: str) -> None:
     _text(axes, row, start + max(part.high, 0.0), text)
 
 
-def _text(axes: Axes, row: int, x: float, text: str) -> None:
+def _text(axes: Axes, row: float, x: float, text: str) -> None:
     axes.annotate(
         text, (x, row), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8
     )
