@@ -13,7 +13,11 @@ from vmlab.kernels.straight import StraightExecutable
 from vmlab.kernels.super_machine import SuperExecutable
 from vmlab.kernels.task_interpreter import TaskInterpreterExecutable
 from vmlab.kernels.task_straight import TaskStraightExecutable
-from vmlab.kernels.task_techniques import TaskCachedEmitter, TaskQuickeningEmitter
+from vmlab.kernels.task_techniques import (
+    TaskCachedEmitter,
+    TaskQuickeningEmitter,
+    TaskSuperExecutable,
+)
 from vmlab.kernels.values import BOXED, CELLS, RAW, TAGGED
 
 BASES = {
@@ -29,6 +33,7 @@ WITH_TASKS = {
     InterpreterExecutable: TaskInterpreterExecutable,
     CachedEmitter: TaskCachedEmitter,
     QuickeningEmitter: TaskQuickeningEmitter,
+    SuperExecutable: TaskSuperExecutable,
 }
 VALUES = {"tagged": TAGGED, "boxed": BOXED, "cells": CELLS}
 

@@ -3,6 +3,8 @@
 from vmlab.kernels.cached import CachedEmitter
 from vmlab.kernels.dispatch import CachedRegisters
 from vmlab.kernels.quickening import QuickeningEmitter
+from vmlab.kernels.super_machine import SuperEmitter, SuperExecutable
+from vmlab.kernels.task_interpreter import InterpretedTasks
 from vmlab.kernels.tasks import TaskHandlerEmitter
 from vmlab.kernels.values import i64
 
@@ -62,3 +64,12 @@ class TaskCachedEmitter(TaskHandlerEmitter, CachedEmitter):
         pc, end, fp, rp = saved
         sp = self.word(end, -1)
         return CachedRegisters(pc, sp, fp, rp, self.load(sp, "frame"))
+
+
+class TaskSuperExecutable(InterpretedTasks, SuperExecutable):
+    def __init__(self, engine, dispatch, program, counting):
+        super().__init__(engine, dispatch, program, counting, TaskSuperEmitter)
+
+
+class TaskSuperEmitter(TaskHandlerEmitter, SuperEmitter):
+    """An instruction that may let other tasks go on is the last of its sequence."""

@@ -18,7 +18,7 @@ from vmlab.program import Number
 
 INTERPRETERS = [
     *("threaded", "switch", "tagged", "boxed", "late"),
-    *("quickened", "switch+boxed+late+quickened", "threaded+cached"),
+    *("quickened", "switch+boxed+late+quickened", "threaded+cached", "super"),
 ]
 ENGINES = ["inlined", "template", *INTERPRETERS]
 # Straight code with boxes takes long to optimise.
@@ -543,7 +543,7 @@ def test_memory_in_pieces_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "engine",
-    ["subroutine", "register", "super", "textbook", "threaded+register"],
+    ["subroutine", "register", "textbook", "threaded+register"],
 )
 def test_engines_without_tasks_say_so(engine: str) -> None:
     with pytest.raises(EngineUnavailable, match="coroutines"):
