@@ -165,13 +165,13 @@ func put(n: int) -> int
 end
 func main() -> int
     local t: task[int]
-    push 7
     push 0
     chan int
     gstore c
     push 3
     spawn put
     store t
+    push 7
     gload c
     recv
     print
@@ -186,8 +186,8 @@ end
 """
 
 JOINED = [
-    *("gload load", "gload+load send.chan[int]", "push push", "push+push chan", "push spawn"),
-    *("gload recv.chan[int]", "load join.task[int]", "gload close.chan[int]"),
+    *("gload load", "gload+load send.chan[int]", "push chan", "push spawn"),
+    *("push gload", "push+gload recv.chan[int]", "load join.task[int]", "gload close.chan[int]"),
 ]
 
 
@@ -202,7 +202,7 @@ def test_what_lets_other_tasks_go_on_can_be_the_last_of_a_sequence(
         [h.name for h in part] for _, block in instructions.blocks(program(TASKS)) for part in block
     ]
     assert ["gload", "load", "send.chan[int]"] in joined
-    assert ["push", "push", "chan"] in joined
+    assert ["push", "gload", "recv.chan[int]"] in joined
     engine = TaskSuperExecutable("switch+joined", Switch, program(TASKS), True)
     for fuel in range(27):
         expected = agreed(TASKS, builds=[], fuel=fuel)
