@@ -275,7 +275,7 @@ def without_coroutines(engine) -> EngineUnavailable:
     """The refusal of a program with tasks."""
     return EngineUnavailable(
         f"'{engine}' does not run coroutines yet; the engines from 'inlined' to 'late' do, and"
-        " 'quickened', 'cached' and 'super'"
+        " 'subroutine', 'cached', 'super' and 'quickened'"
     )
 
 

@@ -51,7 +51,7 @@ TASK_EXAMPLES = 150
 
 def lacks_coroutines(name: str, reason: EngineUnavailable) -> bool:
     parts = {name, *name.split("+")}
-    lacking = {"cpython", "subroutine", *TECHNIQUES} - {"quickened", "cached", "super"}
+    lacking = {"cpython", "register"}
     return not parts.isdisjoint(lacking) and "coroutines" in str(reason)
 
 

@@ -23,6 +23,7 @@ INTERPRETERS = [
 ENGINES = ["inlined", "template", *INTERPRETERS]
 # Straight code with boxes takes long to optimise.
 BUILDS = [(engine, counting) for engine in ENGINES for counting in (True, False)] + [
+    ("subroutine", True),
     ("template+tagged", True),
     ("template+boxed+late", True),
 ]
@@ -543,7 +544,7 @@ def test_memory_in_pieces_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "engine",
-    ["subroutine", "register", "textbook", "threaded+register"],
+    ["register", "textbook", "threaded+register"],
 )
 def test_engines_without_tasks_say_so(engine: str) -> None:
     with pytest.raises(EngineUnavailable, match="coroutines"):
