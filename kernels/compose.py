@@ -4,7 +4,6 @@ a way of finding names."""
 from vmlab.engines import TECHNIQUES, EngineUnavailable
 from vmlab.kernels.cached import CachedEmitter
 from vmlab.kernels.dispatch import Switch, Threaded
-from vmlab.kernels.executable import without_coroutines
 from vmlab.kernels.interpreter import InterpreterExecutable
 from vmlab.kernels.operands import Memory, Ssa
 from vmlab.kernels.quickening import QuickeningEmitter
@@ -16,6 +15,7 @@ from vmlab.kernels.task_straight import TaskStraightExecutable
 from vmlab.kernels.task_techniques import (
     TaskCachedEmitter,
     TaskQuickeningEmitter,
+    TaskRegisterExecutable,
     TaskSuperExecutable,
 )
 from vmlab.kernels.values import BOXED, CELLS, RAW, TAGGED
@@ -33,6 +33,7 @@ WITH_TASKS = {
     InterpreterExecutable: TaskInterpreterExecutable,
     CachedEmitter: TaskCachedEmitter,
     QuickeningEmitter: TaskQuickeningEmitter,
+    RegisterExecutable: TaskRegisterExecutable,
     SuperExecutable: TaskSuperExecutable,
 }
 VALUES = {"tagged": TAGGED, "boxed": BOXED, "cells": CELLS}
@@ -54,8 +55,6 @@ def compose(program, counting, base, *parts):
         raise EngineUnavailable(f"there is no way yet to join {' and '.join(techniques)}")
 
     def fitting(part):
-        if program.has_tasks and part not in WITH_TASKS:
-            raise without_coroutines(name)
         return WITH_TASKS[part] if program.has_tasks else part
 
     executable = fitting(executable)

@@ -1,8 +1,12 @@
 """The techniques of interpreters in programs with tasks."""
 
+from vmlab.isa import Flow
 from vmlab.kernels.cached import CachedEmitter
 from vmlab.kernels.dispatch import CachedRegisters
+from vmlab.kernels.interpreter import HandlerEmitter
 from vmlab.kernels.quickening import QuickeningEmitter
+from vmlab.kernels.register_machine import OperationEmitter, RegisterExecutable
+from vmlab.kernels.registers import WINDOWED
 from vmlab.kernels.super_machine import SuperEmitter, SuperExecutable
 from vmlab.kernels.task_interpreter import InterpretedTasks
 from vmlab.kernels.tasks import TaskHandlerEmitter
@@ -73,3 +77,32 @@ class TaskSuperExecutable(InterpretedTasks, SuperExecutable):
 
 class TaskSuperEmitter(TaskHandlerEmitter, SuperEmitter):
     """An instruction that may let other tasks go on is the last of its sequence."""
+
+
+class TaskRegisterExecutable(InterpretedTasks, RegisterExecutable):
+    def __init__(self, engine, dispatch, program, counting):
+        super().__init__(engine, dispatch, program, counting, TaskOperationEmitter)
+
+
+class TaskOperationEmitter(TaskHandlerEmitter, OperationEmitter):
+    """What goes elsewhere has a stack pointer in place of the accumulator, and its operands in
+    memory. A frame takes as many words as the VM's own, so a stack grows at the same calls."""
+
+    def execute(self, flow):
+        if flow in WINDOWED:
+            self.registers = self.registers._replace(sp=self._register(self.handler.window))
+        if flow is Flow.SWITCH:
+            self.compute(self.handler.variants)
+            return self.registers._replace(pc=self.next_pc)
+        return super().execute(flow)
+
+    def pop(self):
+        parent = HandlerEmitter if self.handler.flow is Flow.SWITCH else OperationEmitter
+        return parent.pop(self)
+
+    def push(self, kept):
+        parent = HandlerEmitter if self.handler.flow is Flow.SWITCH else OperationEmitter
+        parent.push(self, kept)
+
+    def _counted(self):
+        return self._word(self.instructions.handlers["call"].words)

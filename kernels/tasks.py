@@ -108,7 +108,7 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
         top, needed = self._callees_operands(sp)
         with self.unlikely(b.icmp_unsigned(">", needed, record)):
             self.put("pc", self.address_of(pc))
-            grow = self.word(self.pointer("code"), self.instructions.codes[GROW])
+            grow = self.word(self.pointer("code"), self.instructions.pseudo.index(GROW))
             self.go_on(self.registers._replace(pc=grow))
         self._spill()
         frame = b.gep(sp, [b.neg(args)], inbounds=True)
@@ -164,10 +164,14 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
         self.write(current, BASE, new_base)
         self.write(current, END, new_end)
         if counting:
-            self.add_to("fuel", i64(1))
+            self.add_to("fuel", self._counted())
         moved = b.sub(new_base, base)
         sp, fp = (self.words_at(b.add(self.address_of(address), moved)) for address in (sp, fp))
         self.go_on(self.registers._replace(sp=sp, fp=fp, rp=new_rp))
+
+    def _counted(self):
+        """What a call takes of the fuel."""
+        return i64(1)
 
     # Memory of stacks. What was a list of free memory becomes values and records: plain loads and
     # stores, of no kind, so that LLVM keeps them in order.

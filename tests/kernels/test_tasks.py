@@ -18,7 +18,7 @@ from vmlab.program import Number
 
 INTERPRETERS = [
     *("threaded", "switch", "tagged", "boxed", "late"),
-    *("quickened", "switch+boxed+late+quickened", "threaded+cached", "super"),
+    *("quickened", "switch+boxed+late+quickened", "threaded+cached", "register", "super"),
 ]
 ENGINES = ["inlined", "template", *INTERPRETERS]
 # Straight code with boxes takes long to optimise.
@@ -544,7 +544,7 @@ def test_memory_in_pieces_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "engine",
-    ["register", "textbook", "threaded+register"],
+    ["textbook", "cpython"],
 )
 def test_engines_without_tasks_say_so(engine: str) -> None:
     with pytest.raises(EngineUnavailable, match="coroutines"):
