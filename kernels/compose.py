@@ -1,8 +1,10 @@
 """Engines put together: a way of dispatch and of keeping operands, a representation of values, and
 a way of finding names."""
 
-from vmlab.engines import TECHNIQUES, EngineUnavailable
+from vmlab.engines import POLICIES, TECHNIQUES, EngineUnavailable
+from vmlab.kernels.barrier import CARD_MARKING, NO_BARRIER
 from vmlab.kernels.cached import CachedEmitter
+from vmlab.kernels.copying import CopyingEmitter
 from vmlab.kernels.dispatch import Switch, Threaded
 from vmlab.kernels.interpreter import InterpreterExecutable
 from vmlab.kernels.operands import Memory, Ssa
@@ -40,9 +42,9 @@ VALUES = {"tagged": TAGGED, "boxed": BOXED, "cells": CELLS}
 
 
 def compose(program, counting, base, *parts):
-    """The program on the engine that is `base` with these parts, the names in `VALUES`, `late` and
-    techniques. What is quickened has tagged values if nothing else is there to be quickened.
-    Raises `EngineUnavailable`."""
+    """The program on the engine that is `base` with these parts, the names in `VALUES`, `late`,
+    policies and techniques. What is quickened has tagged values if nothing else is there to be
+    quickened. Raises `EngineUnavailable`."""
     if base == "inlined" and parts:
         raise EngineUnavailable(
             "values in SSA have no slots to tag or box, and LLVM would look the names up itself:"
@@ -51,8 +53,10 @@ def compose(program, counting, base, *parts):
     executable, mechanism = BASES[base]
     name = "+".join((base, *parts))
     techniques = [part for part in parts if part in TECHNIQUES]
-    if len(techniques) > 1:
-        raise EngineUnavailable(f"there is no way yet to join {' and '.join(techniques)}")
+    policies = [part for part in parts if part in POLICIES]
+    if len(techniques) > 1 or (techniques and policies):
+        joined = " and ".join([*techniques, *policies])
+        raise EngineUnavailable(f"there is no way yet to join {joined}")
 
     def fitting(part):
         return WITH_TASKS[part] if program.has_tasks else part
@@ -60,6 +64,16 @@ def compose(program, counting, base, *parts):
     executable = fitting(executable)
     values = next((VALUES[part] for part in parts if part in VALUES), None)
     late = "late" in parts
+    if policies:
+        barrier = CARD_MARKING if "barrier" in policies else NO_BARRIER
+        emitter = None
+        if "copy" in policies:
+            if not program.has_tasks:
+                raise EngineUnavailable(
+                    "stacks are copied from task to task, and the program has no tasks"
+                )
+            emitter = CopyingEmitter
+        return executable(name, mechanism, values or RAW, late, program, counting, emitter, barrier)
     match techniques:
         case ["register" | "super" as code]:
             if values or late:

@@ -41,6 +41,10 @@ FIELDS = (
     "channels",  # address of the channels
     "stack_end",  # address of the end of main's stack
     "depth_bytes",  # what the frame records of a task may take
+    "saved",  # address of the memory that main's stack is copied to
+    # The same for a pointer-store barrier; see barrier.py.
+    "global_cards",  # address of the cards of the globals
+    "task_cards",  # address of the cards of the tasks' descriptors
     # Written by the running code.
     "heap_used",  # words
     "output_used",  # pairs
@@ -102,6 +106,9 @@ class Region:
         self.floats = memoryview(self._map).cast("B").cast("d")
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
         self.size = size
+
+    def clear(self) -> None:
+        ctypes.memset(self.address, 0, self.size)
 
     def put(self, index: int, type_: Type, value) -> None:
         (self.floats if type_ is Type.FLOAT else self.words)[index] = value

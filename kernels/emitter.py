@@ -151,7 +151,12 @@ class Emitter(Machine, ABC):
         address = self.global_address()
         before = self.values.load(self, address, "global") if self.values.counted else None
         self.values.store(self, kept, address, "global")
+        self.global_stored(kept, address)
         self._drop(before)
+
+    def global_stored(self, kept: ir.Value, address: ir.Value) -> None:
+        """Called where a global has got this value."""
+        return
 
     def _drop(self, before):
         if before is not None:

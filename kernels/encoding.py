@@ -25,6 +25,7 @@ from vmlab.isa import (
     Variant,
     further_stack_words,
 )
+from vmlab.kernels.barrier import NO_BARRIER, NoBarrier
 from vmlab.kernels.callgraph import CallGraph, stack_slots
 from vmlab.kernels.context import Region
 from vmlab.kernels.executable import Needs
@@ -54,6 +55,7 @@ class Handler:
     words: int = 1
     backward: bool = False  # a jump to itself or to an instruction before it
     has_value: bool = False  # a return with a result
+    reference: bool = False  # stores a reference, and nobody else could tell
     generic: str | None = None  # what this one, quickened to a variant, goes back to
     bound: bool = False  # quickened: the late name has been replaced by what it means
 
@@ -66,12 +68,13 @@ class Handler:
 class InstructionSet:
     """What is written in words, for values of a representation and names bound or late.
     `quickened` says whether the instructions have forms that they quicken to, `tasks` whether there
-    are instructions of coroutines."""
+    are instructions of coroutines, `barrier` what stores of references do besides."""
 
     values: Raw
     late: bool
     quickened: bool = False
     tasks: bool = False
+    barrier: NoBarrier = NO_BARRIER
 
     @cached_property
     def handlers(self) -> dict[str, Handler]:
@@ -104,12 +107,24 @@ class InstructionSet:
                         yield Handler(typed_form(variant), (variant,), words, generic=name)
                 elif self.quickened and self.late and opcode.operand in LATE_NAMES:
                     yield Handler(bound_form(opcode), variants, words, bound=True)
+        # Last, so that the others stand where they stand without a barrier: how well the shared
+        # jump of a `switch` is predicted depends on where the handlers are.
+        for opcode in filter(self._tells_references, OPCODES.values()):
+            [variant] = opcode.variants
+            words = 1 + self._operand_words(opcode)
+            yield Handler(f"{variant.name}.reference", (variant,), words, reference=True)
 
     def _quickens(self, variants) -> bool:
         """Whether a typed form makes fewer tests than the generic one, which tests each operand,
         for each variant. A single test for a single variant is all that a typed form would do."""
         tests = sum(type_ in TAG for type_ in variants[0].effect.pops)
         return self.quickened and self.values.checked and tests * len(variants) > 1
+
+    def _tells_references(self, opcode) -> bool:
+        """Whether a store of a reference is another instruction than one of a number: where it has
+        a barrier, and the value itself does not tell."""
+        stores = opcode.operand is Operand.GLOBAL and opcode.effects[0].pops
+        return bool(stores) and self.barrier.marks and not self.values.typed
 
     @property
     def pseudo(self) -> tuple[str, ...]:
@@ -151,6 +166,9 @@ class InstructionSet:
             name += ".backward"
         elif opcode.flow is Flow.RETURN and program.functions[function].result:
             name += ".value"
+        elif self._tells_references(opcode):
+            type_ = program.globals[instruction.target].type
+            name += "" if type_.is_number else ".reference"
         return self.handlers[name]
 
 

@@ -46,6 +46,7 @@ class Needs:
     machine_stack  bytes that the machine code can take from one check of the machine's
                    stack to the next
     task_slots     slots of the stacks of tasks
+    saved          words of the memory that main's stack is copied to
     """
 
     stack: int = 0
@@ -53,6 +54,7 @@ class Needs:
     trace: int = 0
     machine_stack: int = 0
     task_slots: int = 0
+    saved: int = 0
 
 
 class Memory(NamedTuple):
@@ -98,12 +100,13 @@ class State:
         self.heap = Region(ARRAY_HEADER_WORDS + heap_words, "arrays", "--max-heap")
         self.output = Region(2 * limits.max_output, "printed values", "--max-output")
         self.stack = Region(self.values.words * needs.stack, "locals and operands", "--max-depth")
+        self.saved = Region(needs.saved, "the saved stack of main", "--max-depth")
         self.frames = Region(needs.frames, "frames", "--max-depth")
         self.trace = Region(needs.trace, "call chains", "--max-depth")
         slots = needs.stack + needs.task_slots + self.context.globals_words + SPARE_CELLS
         cells = CELL_WORDS * slots if self.values.counted else 0
         self.cells = Region(cells, "boxed values", "--max-depth")
-        for name in ("heap", "output", "stack", "frames", "trace", "cells"):
+        for name in ("heap", "output", "stack", "saved", "frames", "trace", "cells"):
             setattr(self.context, name, getattr(self, name).address)
         self.context.stack_end = self.stack.address + self.stack.size
         self.context.heap_limit = heap_words
@@ -140,7 +143,7 @@ class State:
 
     def memory(self) -> dict[str, Memory]:
         """All regions; those that a field of the context has the address of, by its name."""
-        used = ("globals", "heap", "output", "stack", "frames", "trace", "cells")
+        used = ("globals", "heap", "output", "stack", "saved", "frames", "trace", "cells")
         regions = {name: Memory(getattr(self, name)) for name in used}
         for name in ("args", "globals_initial"):
             slots, cells = getattr(self, name), f"{name}.cells"

@@ -11,6 +11,7 @@ from itertools import chain
 from llvmlite import ir
 
 from vmlab.isa import FRAME_RECORD_WORDS, WORD_BYTES, Flow, Trap
+from vmlab.kernels.barrier import NO_BARRIER, card_words
 from vmlab.kernels.callgraph import CallGraph
 from vmlab.kernels.context import Region
 from vmlab.kernels.dispatch import Registers
@@ -25,11 +26,15 @@ from vmlab.kernels.values import I64, WORDS, i64, keep_apart
 
 
 class InterpreterExecutable(CompiledExecutable):
-    """`engine` names the composition of the other three."""
+    """`engine` names the composition of the others."""
 
-    def __init__(self, engine, dispatch, values, late, program, counting, emitter=None):
+    def __init__(
+        self, engine, dispatch, values, late, program, counting, emitter=None, barrier=NO_BARRIER
+    ):
         emitter = emitter or HandlerEmitter
-        instructions = InstructionSet(values, late, emitter.QUICKENED, program.has_tasks)
+        instructions = InstructionSet(
+            values, late, emitter.QUICKENED, program.has_tasks, barrier=barrier
+        )
         encoded = encode(program, instructions)
         self._load(engine, dispatch, instructions, emitter, encoded, program, counting)
         if late:
@@ -53,6 +58,20 @@ class InterpreterExecutable(CompiledExecutable):
         context.code = self._code.address
         context.entry = self._code.address + WORD_BYTES * self._encoded.entry
         self._names = None
+        self._cards = {}
+        if instructions.barrier.marks:
+            self._cover(self.state.globals, "global_cards")
+
+    def _cover(self, region, name):
+        """Make cards for a region; the context calls them so."""
+        self._cards[name] = Region(card_words(region.size), "cards")
+        setattr(self.state.context, name, self._cards[name].address)
+
+    def call(self, args, limits, iterations=1):
+        # As a collection would leave them.
+        for cards in self._cards.values():
+            cards.clear()
+        return super().call(args, limits, iterations)
 
     def _bind(self, values):
         """Make the table of names: a global means its place among the globals' words, a function
@@ -72,7 +91,8 @@ class InterpreterExecutable(CompiledExecutable):
     def memory(self):
         own = {"code": self._code, "names": self._names}
         filled = {name: Memory(region, True) for name, region in own.items() if region is not None}
-        return super().memory() | filled
+        cards = {name: Memory(region) for name, region in self._cards.items()}
+        return super().memory() | filled | cards
 
     def needs(self, max_depth):
         return interpreter_needs(self.program, self._graph, max_depth, self._spare)
@@ -312,6 +332,9 @@ class HandlerEmitter(Emitter):
         operand = self._word(1)
         place = self.look_up_global(operand) if self.late else operand
         return self.b.gep(self.pointer("globals"), [place], inbounds=True)
+
+    def global_stored(self, kept, address):
+        self.instructions.barrier.global_stored(self, kept, address)
 
     def look_up_global(self, name):
         return self._look_up(name)

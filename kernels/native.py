@@ -42,7 +42,7 @@ _PLACES = 1 << 12
 
 
 @functools.cache
-def _initialise() -> None:
+def initialise() -> None:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     llvm.initialize_native_asmparser()  # for inline assembly
@@ -56,7 +56,7 @@ def _initialise() -> None:
 def target_machine(model=NEAR, level: int = 3) -> llvm.TargetMachine:
     """This CPU, and everything it has; `level` is the effort at generating code, 0 to 3."""
     reloc, codemodel = model
-    _initialise()
+    initialise()
     return llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(),
         features=llvm.get_host_cpu_features().flatten(),
@@ -160,7 +160,8 @@ def compile_cached(name: str, make_ir, symbol: str, effort: Effort = Effort.FULL
     if kept is None:
         module = optimise(make_ir(), effort)
         machine = target_machine(FAR, _level(effort))
-        kept = machine.emit_object(module), machine.emit_assembly(module)
+        # Generating code changes a module, and what is generated from it then.
+        kept = machine.emit_object(module.clone()), machine.emit_assembly(module)
         keep_code(name, *kept)
         from_cache = False
     else:

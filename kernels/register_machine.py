@@ -17,6 +17,7 @@ from functools import cached_property
 
 from vmlab.isa import FRAME_RECORD_WORDS, Flow, Operand, Trap, Variant, further_stack_words
 from vmlab.kernels import register_text
+from vmlab.kernels.barrier import NO_BARRIER
 from vmlab.kernels.encoding import FINISH, FINISH_VALUE, HALT, PSEUDO, Encoded, bits
 from vmlab.kernels.interpreter import HandlerEmitter, InterpreterExecutable
 from vmlab.kernels.names import function_name, intern
@@ -80,7 +81,7 @@ class OperationSet:
 
     tasks: bool
 
-    values, late = RAW, False
+    values, late, barrier = RAW, False, NO_BARRIER
 
     @cached_property
     def handlers(self) -> dict[str, OperationHandler]:

@@ -13,18 +13,22 @@ _SYMBOL = struct.Struct("<IB x H QQ")
 _FUNCTION = 2
 
 
+def sections(object_code: bytes) -> dict[str, tuple[int, range]]:
+    """By name, the section of each function and its bytes in there. None are known where the object
+    code is not in ELF."""
+    found = {s.name(): s.data() for s in llvm.ObjectFileRef.from_data(object_code).sections()}
+    names = found.get(b".strtab", b"")
+    return {
+        names[name : names.index(b"\0", name)].decode(): (section, range(start, start + size))
+        for name, kind, section, start, size in _SYMBOL.iter_unpack(found.get(b".symtab", b""))
+        if kind & 0xF == _FUNCTION
+    }
+
+
 def functions(unit: Unit) -> dict[str, range]:
     """By name, the addresses of their bytes: of the functions in the section of the unit's entry.
     None are known where the object code is not in ELF."""
-    sections = {
-        s.name(): s.data() for s in llvm.ObjectFileRef.from_data(unit.object_code).sections()
-    }
-    names = sections.get(b".strtab", b"")
-    found = {
-        names[name : names.index(b"\0", name)].decode(): (section, range(start, start + size))
-        for name, kind, section, start, size in _SYMBOL.iter_unpack(sections.get(b".symtab", b""))
-        if kind & 0xF == _FUNCTION
-    }
+    found = sections(unit.object_code)
     if unit.symbol not in found:
         return {}
     home, entry = found[unit.symbol]

@@ -1,6 +1,7 @@
 """The interpreters for programs with tasks: their memory, and what is read in it."""
 
-from vmlab.isa import FRAME_RECORD_WORDS, WORD_BYTES
+from vmlab.isa import FIRST_STACK_WORDS, FRAME_RECORD_WORDS, WORD_BYTES
+from vmlab.kernels.barrier import NO_BARRIER
 from vmlab.kernels.callgraph import stack_slots
 from vmlab.kernels.executable import Needs
 from vmlab.kernels.interpreter import InterpreterExecutable
@@ -22,6 +23,7 @@ class InterpretedTasks(TaskExecutable):
 
     def _load(self, engine, dispatch, instructions, emitter, *parts):
         self._stride = emitter.record_stride(instructions.values)
+        self._copies = emitter.COPIES
         super()._load(f"{engine}.tasks", dispatch, instructions, emitter, *parts)
 
     # Memory
@@ -29,6 +31,11 @@ class InterpretedTasks(TaskExecutable):
     def call(self, args, limits, iterations=1):
         self.state.context.depth_bytes = limits.max_depth * WORD_BYTES * self._stride
         return super().call(args, limits, iterations)
+
+    def reserve_tasks(self, max_heap, max_depth):
+        super().reserve_tasks(max_heap, max_depth)
+        if self.instructions.barrier.marks:
+            self._cover(self._regions["blocks"], "task_cards")
 
     def block_words(self):
         return block_words(self.state.values)
@@ -40,7 +47,12 @@ class InterpretedTasks(TaskExecutable):
     def needs(self, max_depth):
         slots = stack_slots(self.program, self._graph, max_depth, self._spare)
         slots += FRAME_RECORD_WORDS * max_depth
-        return Needs(stack=slots, task_slots=self.heap_words)
+        if not self._copies:
+            return Needs(stack=slots, task_slots=self.heap_words)
+        # For all tasks, each as large as what it costs: a power of two.
+        slots = max(FIRST_STACK_WORDS, 1 << (slots - 1).bit_length())
+        saved = self.state.values.words * slots
+        return Needs(slots, task_slots=self.heap_words, saved=saved)
 
     # After a trap
 
@@ -74,6 +86,7 @@ class TaskInterpreterExecutable(InterpretedTasks, InterpreterExecutable):
     """As `InterpreterExecutable`."""
 
     def __init__(
-        self, engine, dispatch, values, late, program, counting, emitter=TaskHandlerEmitter
+        self, engine, dispatch, values, late, program, counting, emitter=None, barrier=NO_BARRIER
     ):
-        super().__init__(engine, dispatch, values, late, program, counting, emitter)
+        emitter = emitter or TaskHandlerEmitter
+        super().__init__(engine, dispatch, values, late, program, counting, emitter, barrier)

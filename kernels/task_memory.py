@@ -57,14 +57,15 @@ class TaskExecutable(NativeExecutable):
         return max_heap // WORD_BYTES
 
     def call(self, args, limits, iterations=1):
-        self._reserve(limits.max_heap, limits.max_depth)
+        reserved = limits.max_heap, limits.max_depth
+        if self._reserved != reserved:
+            self._reserved = None
+            self.reserve_tasks(*reserved)
+            self._reserved = reserved
         return super().call(args, limits, iterations)
 
-    def _reserve(self, max_heap, max_depth):
+    def reserve_tasks(self, max_heap, max_depth):
         """Memory for all tasks and channels that this much can pay for."""
-        if self._reserved == (max_heap, max_depth):
-            return
-        self._reserved = None
         words = max_heap // WORD_BYTES
         tasks = words // (TASK_RECORD_WORDS + TASK_DESCRIPTOR_WORDS + FIRST_STACK_WORDS)
         sizes = {
@@ -80,14 +81,13 @@ class TaskExecutable(NativeExecutable):
         for name, region in self._regions.items():
             setattr(context, name, region.address)
         context.segments_end = context.segments + self._regions["segments"].size
-        self._reserved = max_heap, max_depth
 
     def memory(self):
         return super().memory() | {name: Memory(r) for name, r in self._regions.items()}
 
     def words(self, address, count):
         """So many words in one of the regions of stacks, descriptors, records or channels."""
-        regions = [self.state.stack, *self._regions.values()]
+        regions = [self.state.stack, self.state.saved, *self._regions.values()]
         region = next(r for r in regions if 0 <= address - r.address < r.size)
         first = (address - region.address) // WORD_BYTES
         return region.words[first : first + count].tolist()

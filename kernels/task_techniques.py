@@ -64,8 +64,8 @@ class TaskCachedEmitter(TaskHandlerEmitter, CachedEmitter):
         super().leave(awaited, sent)
         self.held, self.height = held, height
 
-    def _taken_up(self, saved):
-        pc, end, fp, rp = saved
+    def resume(self, task):
+        pc, end, fp, rp = super().resume(task)
         sp = self.word(end, -1)
         return CachedRegisters(pc, sp, fp, rp, self.load(sp, "frame"))
 

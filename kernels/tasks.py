@@ -45,8 +45,10 @@ def block_words(values) -> int:
 
 
 class TaskHandlerEmitter(Channels, HandlerEmitter):
-    """Emits one handler of an interpreter for programs with tasks."""
+    """Emits one handler of an interpreter for programs with tasks, each of which has a stack of its
+    own."""
 
+    COPIES = False  # whether tasks share one stack
     RECORD_WORDS = FRAME_RECORD_WORDS
 
     @classmethod
@@ -141,7 +143,6 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
         """The stack gets as large as the call at the context's pc needs it. Then that is executed
         anew, so it must not count twice."""
         b, size = self.b, i64(WORD_BYTES * self.values.words)
-        sp, fp, rp = self.registers.sp, self.registers.fp, self.registers.rp
         call = self.pointer("pc")
         self.registers = self.registers._replace(pc=call)
         current = self.pointer("current")
@@ -153,33 +154,44 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
         zeros = self.intrinsic("llvm.ctlz", b.sub(needed, i64(1)), ir.Constant(I1, 0))
         words = b.shl(i64(1), b.sub(i64(64), zeros))
         self.charge(b.sub(words, self._further_words(current)))
-        new = self._new_segment(words)
-        new_base, new_end = (self.address_of(address) for address in (new[0], new[1]))
-        kept = b.sub(self.address_of(sp), base)
-        copy_words(b, new[0], self.words_at(base), b.lshr(kept, i64(3)))
-        records = b.sub(end, self.address_of(rp))
-        new_rp = self.words_at(b.sub(new_end, records))
-        copy_words(b, new_rp, rp, b.lshr(records, i64(3)))
-        self._free_segment(current)
-        self.write(current, BASE, new_base)
-        self.write(current, END, new_end)
+        registers = self.move_stack(current, base, end, self._new_segment(words))
         if counting:
             self.add_to("fuel", self._counted())
-        moved = b.sub(new_base, base)
-        sp, fp = (self.words_at(b.add(self.address_of(address), moved)) for address in (sp, fp))
-        self.go_on(self.registers._replace(sp=sp, fp=fp, rp=new_rp))
+        self.go_on(registers)
 
     def _counted(self):
         """What a call takes of the fuel."""
         return i64(1)
 
+    def move_stack(self, current, base, end, segment):
+        """The registers of the running task when its stack, from `base` to `end`, has come to be
+        this segment, which is larger. `segment` is its start and its end."""
+        b = self.b
+        sp, fp, rp = self.registers.sp, self.registers.fp, self.registers.rp
+        new_base, new_end = (self.address_of(address) for address in segment)
+        kept = b.sub(self.address_of(sp), base)
+        copy_words(b, segment[0], self.words_at(base), b.lshr(kept, i64(3)))
+        records = b.sub(end, self.address_of(rp))
+        new_rp = self.words_at(b.sub(new_end, records))
+        copy_words(b, new_rp, rp, b.lshr(records, i64(3)))
+        self.free_segment(current)
+        self.write(current, BASE, new_base)
+        self.write(current, END, new_end)
+        moved = b.sub(new_base, base)
+        sp, fp = (self.words_at(b.add(self.address_of(address), moved)) for address in (sp, fp))
+        return self.registers._replace(sp=sp, fp=fp, rp=new_rp)
+
     # Memory of stacks. What was a list of free memory becomes values and records: plain loads and
     # stores, of no kind, so that LLVM keeps them in order.
 
+    def segment_of(self, task):
+        """The addresses of the start and the end of the memory that the running task has."""
+        return self.read(task, BASE), self.read(task, END)
+
     def _further_words(self, task):
-        """What its stack costs beside the first words."""
+        """What the running task's stack costs beside the first words."""
         b = self.b
-        base, end = self.read(task, BASE), self.read(task, END)
+        base, end = self.segment_of(task)
         words = b.udiv(b.sub(end, base), i64(WORD_BYTES * self.values.words))
         first = self.address_of(self.word(task, TASK_DESCRIPTOR_WORDS))
         return b.select(b.icmp_unsigned("==", base, first), i64(0), words)
@@ -213,12 +225,12 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
         segment.add_incoming(new, here)
         return segment, self.words_at(b.add(self.address_of(segment), bytes_))
 
-    def _free_segment(self, task):
+    def free_segment(self, task):
         """If its stack is one, put it to the free ones."""
         b = self.b
         words = self._further_words(task)
         with b.if_then(b.icmp_unsigned("!=", words, i64(0)), likely=False):
-            base, free_list = self.read(task, BASE), self._free_list(words)
+            base, free_list = self.segment_of(task)[0], self._free_list(words)
             b.store(b.load(free_list), self.words_at(base))
             b.store(base, free_list)
 
@@ -287,7 +299,7 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
         return self.values.load(self, self.registers.fp, "frame")
 
     def give_stack_back(self, task):
-        self._free_segment(task)
+        self.free_segment(task)
         return self._further_words(task)
 
     # Control
@@ -296,12 +308,16 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
         self.dispatch.next(self.b, registers, self.context, self.heap)
 
     def enter(self, task):
-        saved = (self.words_at(self.read(task, place)) for place in REGISTERS)
-        self.go_on(self._taken_up(Registers(*saved)))
+        self.go_on(self.resume(task))
 
-    def _taken_up(self, saved):
-        """The registers of a task whose operands are all in memory."""
-        return saved
+    def resume(self, task):
+        """The registers of a task that is going to run; its operands are all in memory."""
+        return Registers(*(self.words_at(self.read(task, place)) for place in REGISTERS))
+
+    def suspend(self, task, registers):
+        """The running task stops; later it goes on with these registers."""
+        self._save(task, registers)
+        self.instructions.barrier.stack_left(self, task)
 
     def _save(self, task, registers):
         for place, register in zip(REGISTERS, registers, strict=True):
@@ -318,7 +334,7 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
             if word is not None:
                 self.store(word, self.word(sp, place), "frame")
         fp, rp = self.registers.fp, self.registers.rp
-        self._save(self.pointer("current"), Registers(self.next_pc, sp, fp, rp))
+        self.suspend(self.pointer("current"), Registers(self.next_pc, sp, fp, rp))
 
     def sent_by(self, task):
         sp = self.words_at(self.read(task, SP))
@@ -331,3 +347,4 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
             self.values.store(self, value, sp, "frame")
             sp = self.word(sp, self.values.words)
         self.write(task, SP, self.address_of(sp))
+        self.instructions.barrier.stack_written(self, task)

@@ -8,7 +8,7 @@ import pytest
 from fakes import PROGRAM, Script, engines
 
 import vmlab
-from vmlab.attribution import ENGINES, MECHANISMS
+from vmlab.attribution import SEQUENTIAL
 
 
 def test_load_run_and_compare():
@@ -19,11 +19,11 @@ def test_load_run_and_compare():
 
 
 def test_explain():
-    scripts = {name: Script() for name in ENGINES}
+    scripts = {name: Script() for name in SEQUENTIAL.engines}
     missing = patch("vmlab.measure.explain.measure_opcodes", return_value="not looked at")
     with engines(**scripts), missing:
         explanation = vmlab.explain(PROGRAM, {"n": 3}, rounds=10)
-    assert len(explanation.attribution.rows) == len(MECHANISMS)
+    assert len(explanation.attribution.rows) == len(SEQUENTIAL.mechanisms)
     assert explanation.opcodes == "not looked at"
     assert str(explanation).startswith("mechanism ")
     with pytest.raises(ValueError, match="9 rounds are too few"):

@@ -18,6 +18,9 @@ NAMES = corpus.names()
 # The engines that run coroutines; `cpython` and the control must say that they do not.
 RUN_TASKS = (*LADDER, *GROUPS["techniques"], "reference")
 
+# What becomes of stacks, one of each kind.
+POLICIES = ("switch+copy", "threaded+barrier", "threaded+boxed+late+copy+barrier")
+
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", NAMES)
@@ -29,6 +32,12 @@ def test_expectations_hold(name: str, engine: str) -> None:
             check(program, engine)
     else:
         assert check(program, engine) == []
+
+
+@pytest.mark.parametrize("engine", POLICIES)
+@pytest.mark.parametrize("name", [name for name in NAMES if corpus.load(name).has_tasks])
+def test_expectations_of_programs_with_tasks_hold(name: str, engine: str) -> None:
+    assert check(corpus.load(name), engine) == []
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,10 +7,11 @@ instruction, so whatever slows a whole round down cancels out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vmlab.comparison import Comparison
 from vmlab.measure.statistics import Interval, corrected, median_interval, minimum_rounds
+from vmlab.program import Program
 
 FULL = "late"
 WORK = "inlined"
@@ -20,62 +21,98 @@ WORK = "inlined"
 class Mechanism:
     """A mechanism, and the engines whose times tell what it costs, the one that has it first.
 
-    rung     on the ladder, with all that the engines above have
-    added    beside `WORK`
-    removed  from `FULL`; where no engine can be without it alone, the reason
+    added    to an engine that has as little else as it can go with
+    removed  from the engine that has all; where no engine can be without it alone, the reason
     note     what else the difference holds
     """
 
     name: str
-    rung: tuple[str, str]
     added: tuple[str, str]
     removed: tuple[str, str] | str
     note: str | None = None
 
 
-MECHANISMS = (
-    Mechanism(
-        "stack traffic",
-        ("template", WORK),
-        ("template", WORK),
-        "with dispatch, operands have to be in memory; and in SSA LLVM would compile boxes away",
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """What the time of `full` is split into, beside the work (that of `WORK`)."""
+
+    full: str
+    mechanisms: tuple[Mechanism, ...]
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """What a comparison must time for an attribution, `WORK` first."""
+        pairs = [m.added for m in self.mechanisms]
+        pairs += [m.removed for m in self.mechanisms if not isinstance(m.removed, str)]
+        return tuple(dict.fromkeys((WORK, self.full, *(name for pair in pairs for name in pair))))
+
+    @property
+    def intervals(self) -> int:
+        """Those of an attribution, which all hold together: of the work, of `full` and of the rest,
+        of every addition, and of every removal and its overlap."""
+        return 3 + sum(1 if isinstance(m.removed, str) else 3 for m in self.mechanisms)
+
+
+SEQUENTIAL = Scheme(
+    FULL,
+    (
+        Mechanism(
+            "stack traffic",
+            ("template", WORK),
+            "with dispatch, operands have to be in memory; and in SSA LLVM would compile boxes"
+            " away",
+        ),
+        Mechanism("dispatch", ("switch", "template"), (FULL, "template+boxed+late")),
+        Mechanism(
+            "type checks",
+            ("template+tagged", "template"),
+            (FULL, "switch+cells+late"),
+            "added, it includes moving the tags",
+        ),
+        Mechanism(
+            "boxing and counting", ("template+cells", "template"), (FULL, "switch+tagged+late")
+        ),
+        Mechanism("names", ("template+late", "template"), (FULL, "boxed")),
     ),
-    Mechanism(
-        "dispatch", ("switch", "template"), ("switch", "template"), (FULL, "template+boxed+late")
-    ),
-    Mechanism(
-        "type checks",
-        ("tagged", "switch"),
-        ("template+tagged", "template"),
-        (FULL, "switch+cells+late"),
-        "added, it includes moving the tags",
-    ),
-    Mechanism(
-        "boxing and counting",
-        ("boxed", "tagged"),
-        ("template+cells", "template"),
-        (FULL, "switch+tagged+late"),
-    ),
-    Mechanism("names", (FULL, "boxed"), ("template+late", "template"), (FULL, "boxed")),
 )
 
 
-def _engines() -> tuple[str, ...]:
-    pairs = [pair for m in MECHANISMS for pair in (m.added, m.removed) if not isinstance(pair, str)]
-    return tuple(dict.fromkeys((WORK, FULL, *(name for pair in pairs for name in pair))))
+# For programs with tasks. What becomes of stacks is added to `threaded`: interpreters alone have
+# stacks to copy, and the time of `switch` depends too much on where the handlers lie.
+_ALL = "switch+boxed+late+copy+barrier"
+_REMOVED: dict[str, tuple[str, str] | str] = {
+    "dispatch": "stacks are copied by interpreters only",
+    "type checks": (_ALL, "switch+cells+late+copy+barrier"),
+    "boxing and counting": (_ALL, "switch+tagged+late+copy+barrier"),
+    "names": (_ALL, "switch+boxed+copy+barrier"),
+}
+CONCURRENT = Scheme(
+    _ALL,
+    (
+        *(replace(m, removed=_REMOVED.get(m.name, m.removed)) for m in SEQUENTIAL.mechanisms),
+        Mechanism("stack copy", ("threaded+copy", "threaded"), (_ALL, "switch+boxed+late+barrier")),
+        Mechanism("barrier", ("threaded+barrier", "threaded"), (_ALL, "switch+boxed+late+copy")),
+    ),
+)
+
+# On the ladder, the engine that has the mechanism first, and the one above.
+_RUNGS = {
+    "stack traffic": ("template", WORK),
+    "dispatch": ("switch", "template"),
+    "type checks": ("tagged", "switch"),
+    "boxing and counting": ("boxed", "tagged"),
+    "names": (FULL, "boxed"),
+}
 
 
-# What a comparison must time for an attribution, `WORK` first.
-ENGINES = _engines()
-
-# The intervals of an attribution, which all hold together: those of `WORK`, `FULL` and the rest,
-# of every addition, and of every removal and its overlap.
-INTERVALS = 3 + sum(1 if isinstance(m.removed, str) else 3 for m in MECHANISMS)
+def scheme_for(program: Program) -> Scheme:
+    return CONCURRENT if program.has_tasks else SEQUENTIAL
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Nanoseconds per VM instruction, and their share of `FULL`'s (None where that has none)."""
+    """Nanoseconds per VM instruction, and their share of the full engine's (None where that has
+    none)."""
 
     nanoseconds: Interval
     share: float | None
@@ -103,6 +140,7 @@ class Row:
 class Attribution:
     """rest  what `work` and the added parts do not sum up to: full - (work + sum of added)"""
 
+    scheme: Scheme
     rows: tuple[Row, ...]
     work: Cost | str
     rest: Cost | str
@@ -110,19 +148,21 @@ class Attribution:
     rounds: int
 
 
-def attribute(comparison: Comparison) -> Attribution:
-    """The attribution of a comparison of `ENGINES`. Raises ValueError if it timed nothing, or in
-    too few rounds for intervals (see `statistics.minimum_rounds` of `INTERVALS`)."""
+def attribute(comparison: Comparison, scheme: Scheme) -> Attribution:
+    """The attribution of a comparison of the scheme's engines. Raises ValueError if it timed
+    nothing, or in too few rounds for intervals (see `statistics.minimum_rounds`)."""
     if comparison.rounds is None:
         raise ValueError("nothing was timed, so there is no time to attribute")
-    costs = _Costs(comparison, INTERVALS)
-    rows = tuple(_row(costs, mechanism) for mechanism in MECHANISMS)
-    added = [term for m in MECHANISMS for term in _difference(m.added)]
+    full = scheme.full
+    costs = _Costs(comparison, full, scheme.intervals)
+    rows = tuple(_row(costs, mechanism) for mechanism in scheme.mechanisms)
+    added = [term for m in scheme.mechanisms for term in _difference(m.added)]
     return Attribution(
+        scheme,
         rows,
         costs.cost([(1, WORK)]),
-        costs.cost([(1, FULL), (-1, WORK), *((-sign, name) for sign, name in added)]),
-        costs.cost([(1, FULL)]),
+        costs.cost([(1, full), (-1, WORK), *((-sign, name) for sign, name in added)]),
+        costs.cost([(1, full)]),
         len(comparison.rounds.order),
     )
 
@@ -130,11 +170,11 @@ def attribute(comparison: Comparison) -> Attribution:
 def along_ladder(comparison: Comparison) -> dict[str, Cost] | None:
     """The work, and what each mechanism adds to it on the ladder, by name; the intervals hold
     together. None unless all of that was timed, in rounds enough for that, and nothing folded."""
-    intervals = 1 + len(MECHANISMS)
+    intervals = 1 + len(_RUNGS)
     if comparison.rounds is None or len(comparison.rounds.order) < minimum_rounds(intervals):
         return None
-    costs = _Costs(comparison, intervals)
-    steps = {"work": [(1, WORK)]} | {m.name: _difference(m.rung) for m in MECHANISMS}
+    costs = _Costs(comparison, FULL, intervals)
+    steps = {"work": [(1, WORK)]} | {name: _difference(pair) for name, pair in _RUNGS.items()}
     found = {name: costs.cost(terms) for name, terms in steps.items()}
     known = {name: cost for name, cost in found.items() if not isinstance(cost, str)}
     return known if len(known) == len(found) else None
@@ -157,9 +197,11 @@ def _row(costs: _Costs, mechanism: Mechanism) -> Row:
 
 
 class _Costs:
-    """Sums and differences of the engines' times within each round."""
+    """Sums and differences of the engines' times within each round, and their share of that of
+    `full`."""
 
-    def __init__(self, comparison: Comparison, intervals: int) -> None:
+    def __init__(self, comparison: Comparison, full: str, intervals: int) -> None:
+        self._full = full
         self._confidence = corrected(intervals)
         rounds, outcome = comparison.rounds, comparison.agreement.outcome
         assert rounds is not None and outcome is not None and outcome.instructions
@@ -190,6 +232,6 @@ class _Costs:
         if reasons:
             return "; ".join(reasons)
         nanoseconds = self._interval(terms)
-        known = self._reason(FULL) is None
-        share = nanoseconds.median / self._interval([(1, FULL)]).median if known else None
+        known = self._reason(self._full) is None
+        share = nanoseconds.median / self._interval([(1, self._full)]).median if known else None
         return Cost(nanoseconds, share)

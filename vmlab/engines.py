@@ -166,8 +166,13 @@ REPRESENTATIONS = {
     "cells": "values in heap cells, references counted, types not checked",
 }
 LATE = {"late": "names looked up by hash at every access"}
-# And to an interpreter alone, a technique that buys some of the time back.
+# And to an interpreter alone: what a runtime with tasks and a collector may do besides,
 INTERPRETERS = ("threaded", "switch")
+POLICIES = {
+    "copy": "one stack for all tasks, copied out and in at every switch",
+    "barrier": "a card marked at every store of a reference outside of the running stack",
+}
+# or a technique that buys some of the time back.
 TECHNIQUES = {
     "cached": "the top of the stack in a register",
     "register": "three-address code instead of a stack's",
@@ -212,14 +217,14 @@ def find(name: str) -> Engine:
 
 
 def _composition(name: str, base: str, parts: list[str]) -> Engine:
-    added = REPRESENTATIONS | LATE | TECHNIQUES
+    added = REPRESENTATIONS | LATE | POLICIES | TECHNIQUES
     for part in parts:
         if part not in added:
             raise ValueError(
                 f"'{name}': '{part}' cannot be added to an engine (there are: {', '.join(added)})"
             )
     for part in parts:
-        if part in TECHNIQUES and base not in INTERPRETERS:
+        if part in POLICIES | TECHNIQUES and base not in INTERPRETERS:
             raise ValueError(
                 f"'{name}': '{part}' can be added to {' and '.join(INTERPRETERS)} only"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vmlab.engines import ENGINES, Executable
+from vmlab.engines import Executable, find
 from vmlab.isa import Trap
 from vmlab.outcome import Limits, Outcome, format_number
 from vmlab.program import Expectation, Program, Span
@@ -32,7 +32,7 @@ def check(program: Program, engine: str, limits: Limits | None = None) -> list[F
     """Run `main` once for each `expect` line; the lines that fail, in order. A run that was
     interrupted is the last, and a failure. Raises `EngineUnavailable` where the engine cannot run
     this program."""
-    executable = ENGINES[engine].build(program, counting=True)
+    executable = find(engine).build(program, counting=True)
     with Supervisor() as supervisor:
         return check_executable(supervisor, executable, program.expectations, limits or Limits())
 

@@ -145,11 +145,17 @@ def _decode(instruction: Instruction) -> tuple[str, Any, int, Callable[..., Numb
 
 
 class Reference(Executable):
-    """A program on the reference interpreter."""
+    """A program on the reference interpreter. `make_tasks` makes the tasks of a run."""
 
-    def __init__(self, program: Program, counting: bool) -> None:
+    def __init__(
+        self,
+        program: Program,
+        counting: bool,
+        make_tasks: Callable[[Frame, Heap], Tasks] = Tasks,
+    ) -> None:
         self._program = program
         self._counting = counting
+        self._make_tasks = make_tasks
         self._interrupted = False
         self._output: list[Number] = []
         self._code = [[_decode(i) for i in function.code] for function in program.functions]
@@ -218,7 +224,7 @@ class Reference(Executable):
 
         heap = Heap(limits.max_heap)
         frame = self._enter(self._program.main_index, args)
-        tasks = Tasks(frame, heap)
+        tasks = self._make_tasks(frame, heap)
         task = tasks.main
         frames, stack = task.frames, task.stack
         push, pop = stack.append, stack.pop
@@ -275,6 +281,7 @@ class Reference(Executable):
                             if task is tasks.main:
                                 result = value
                                 break
+                            tasks.executed = executed
                             task = tasks.finish(task, value)
                             frames, stack = task.frames, task.stack
                             push, pop = stack.append, stack.pop
@@ -298,6 +305,7 @@ class Reference(Executable):
                         stack[-arity:] = MOVES[name](*stack[-arity:])
                     case _:
                         frame.at = at
+                        tasks.executed = executed
                         task = self._schedule(tasks, task, name, operand)
                         frames, stack = task.frames, task.stack
                         push, pop = stack.append, stack.pop

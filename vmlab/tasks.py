@@ -121,7 +121,12 @@ FIRST_REFERENCES: dict[Type, Value] = {
 
 class Tasks:
     """All tasks of a run. The methods that are named after instructions are called by the running
-    task and return the task that goes on; what the instructions pop and push is on the stacks."""
+    task and return the task that goes on; what the instructions pop and push is on the stacks.
+    Before each of them, and before `finish`, the interpreter says how many instructions the run has
+    `executed`, the present one included: nothing here depends on it, but whoever watches
+    (`vmlab.timeline`) has his time by it."""
+
+    executed = 0
 
     def __init__(self, main: Frame, heap: Heap) -> None:
         self.main = Task(0, [main])

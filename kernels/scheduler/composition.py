@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import llvmlite.binding as llvm
 from llvmlite import ir
 
 from vmlab.kernels import native
@@ -30,7 +31,7 @@ class Kernel:
     ):
         self.parallel = parallel
         names = [*functions, *entries]
-        make = functools.partial(_module, parallel, names)
+        make = functools.partial(module, parallel, names, native.target_machine())
         self._unit = native.compile_cached(f"{name}-{_digest(names)}", make, _TABLE)
         table = (ctypes.c_void_p * len(names)).from_address(self._unit.address)
         address = dict(zip((f.__name__ for f in names), table, strict=True))
@@ -56,10 +57,11 @@ def _callable(function: Callable, address: int):
     return kind(address)
 
 
-def _module(parallel: bool, functions: Iterable[Callable]) -> str:
+def module(parallel: bool, functions: Iterable[Callable], machine: llvm.TargetMachine) -> str:
     """The LLVM IR of functions and what they call, and a table of their addresses."""
     module = ir.Module(_TABLE)
-    module.triple = native.target_machine().triple
+    module.triple = machine.triple
+    module.data_layout = str(machine.target_data)
     frames = Frames(allocate, give_back, out_of_memory)
     translator = Translator(module, {"PARALLEL": parallel}, frames)
     table = ir.Constant(

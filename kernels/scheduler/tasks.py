@@ -110,6 +110,13 @@ def free(worker: Worker, task: Task):
 @replicated
 def run(worker: Worker, task: Task):
     """Until it leaves its frame; then what it asked for."""
+    enter(worker, task)
+    settle(worker, task)
+
+
+@replicated
+def enter(worker: Worker, task: Task):
+    """Its frame, until it leaves that."""
     task.status = Status.RUNNING
     task.worker = worker
     worker.after = After.FINISH
@@ -117,6 +124,11 @@ def run(worker: Worker, task: Task):
         start(task.entry, worker, task)
     else:
         resume(task.frame)
+
+
+@replicated
+def settle(worker: Worker, task: Task):
+    """What a task has asked for that has left its frame."""
     after = worker.after
     if after == After.YIELD:
         task.status = Status.READY

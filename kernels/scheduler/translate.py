@@ -62,6 +62,11 @@ _COMPARISONS = {
     ast.Is: "==", ast.IsNot: "!=",
 }  # fmt: skip
 
+# By architecture, the intrinsic that tells the core that it waits, and its operands. On aarch64
+# `isb` of the whole system (15), since `yield` does nothing on most cores.
+_ISB = "llvm.aarch64.isb", [ir.Constant(I32, 15)]
+_PAUSES = {"x86_64": ("llvm.x86.sse2.pause", []), "aarch64": _ISB, "arm64": _ISB}
+
 
 def _llvm(type_) -> ir.Type:
     return VOID if type_ is None else _LLVM_TYPES.get(type_, POINTER)
@@ -521,11 +526,12 @@ class _Body:
             self.b.fence("seq_cst")
 
     def _pause(self):
-        hint = {"x86_64": "pause", "aarch64": "isb", "arm64": "isb"}.get(
-            self.translator.architecture
-        )
+        # Intrinsics of LLVM's: an assembler for the other architectures may not be at hand.
+        hint = _PAUSES.get(self.translator.architecture)
         if hint:
-            self.b.asm(ir.FunctionType(VOID, []), hint, "~{memory}", [], True)
+            name, operands = hint
+            types = [operand.type for operand in operands]
+            self.b.call(self.translator.declared(name, VOID, types), operands)
 
     def _cycles(self):
         # On aarch64 the cycle counter is the kernel's own; the steady one ticks more slowly.

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from fakes import PROGRAM_OF_FOUR, Script, engines
 
-from vmlab.attribution import ENGINES, MECHANISMS
+from vmlab.attribution import SEQUENTIAL
 from vmlab.cli import exits
 from vmlab.measure.opcodes import OpcodeTime, OpcodeTimes
 from vmlab.measure.statistics import Interval
@@ -20,7 +20,7 @@ OPCODES = OpcodeTimes((OpcodeTime("add.int", 1, 0.25, HALF, HALF),), HALF, HALF,
 def explained(vmlab, *options, opcodes=OPCODES, **changed):
     Path("four.vm").write_text(PROGRAM_OF_FOUR)
     with (
-        engines(**({name: Script() for name in ENGINES} | changed)),
+        engines(**({name: Script() for name in SEQUENTIAL.engines} | changed)),
         patch("vmlab.measure.explain.measure_opcodes", return_value=opcodes),
     ):
         return vmlab("explain", "four.vm", *options)
@@ -32,7 +32,7 @@ def test_real_engines(vmlab, monkeypatch):
     assert result.exit_code == 0, result.stderr
     header, *lines = result.stdout.split("\n\n")[0].splitlines()
     assert header.startswith("mechanism ")
-    for mechanism in MECHANISMS:
+    for mechanism in SEQUENTIAL.mechanisms:
         assert sum(line.startswith(f"{mechanism.name}  ") for line in lines) == 1
     assert "took no part" not in result.stdout
     assert "not the luck of one layout" in result.stdout

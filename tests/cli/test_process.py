@@ -167,6 +167,20 @@ def test_ctrl_c_is_answered_at_once(program, engine, text):
     assert answered < 2
 
 
+def test_ctrl_c_ends_a_trace_which_is_written(program, tmp_path):
+    path = tmp_path / "turns.json"
+    with start("trace", program(TIGHT_LOOP), "--output", str(path)) as process:
+        while not list(tmp_path.glob(".turns.json.*")):  # it is open: the program is about to run
+            time.sleep(0.01)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        first = process.stderr.readline()
+        process.communicate(timeout=10)
+    assert re.fullmatch(r".*:\d+:\d+: trap: interrupted: by Ctrl-C\n", first)
+    assert process.returncode == exits.INTERRUPTED
+    assert json.loads(path.read_text())["otherData"]["trap"] == "interrupted"
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_timeout_is_kept(program, engine):
     began = time.monotonic()

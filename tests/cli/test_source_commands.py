@@ -1,5 +1,6 @@
 """check, fmt and show."""
 
+import platform
 import re
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from vmlab import corpus
 from vmlab.cli import exits
 from vmlab.disassembler import listing
 from vmlab.engines import ENGINES
+from vmlab.kernels.cross import Unsupported
+from vmlab.kernels.scheduler.code import Code
+from vmlab.machinecode import Counts
+from vmlab.report import task_code
 
 # check
 
@@ -158,6 +163,84 @@ def test_show_needs_an_engine_and_a_form(vmlab, options, message):
     result = vmlab("show", "divides.vm", *options)
     assert result.exit_code == exits.USAGE
     assert message in result.stderr
+
+
+def test_show_task_layout_with_and_without_a_program(vmlab):
+    without = vmlab("show", "--task-layout")
+    assert without.exit_code == 0
+    assert "divides.vm" not in without.stdout
+    shown = vmlab("show", "divides.vm", "--task-layout")
+    assert shown.exit_code == 0
+    assert "Frames of divides.vm, on the interpreters" in shown.stdout
+    assert "quotient: 48 bytes, 96 with tags; spawned, it costs 224 bytes" in shown.stdout
+    assert vmlab("show", "invalid.vm", "--task-layout").exit_code == exits.INVALID_PROGRAM
+    together = vmlab("show", "--task-layout", "--engine", "switch")
+    assert together.exit_code == exits.USAGE
+    assert "--task-layout goes without" in together.stderr
+
+
+@pytest.mark.parametrize("operation", ["spawn", "switch", "resume"])
+@pytest.mark.parametrize("arch", [[], ["--arch", "aarch64"], ["--arch", "riscv64"]])
+def test_show_asm_of_what_the_scheduler_does(vmlab, operation, arch):
+    shown = vmlab("show", "--asm", operation, *arch)
+    assert shown.exit_code == 0
+    name = arch[-1] if arch else "host"
+    for composition in ("single-worker", "M:N"):
+        assert re.search(
+            rf"^# {operation}, {composition}, {name}: instructions \d+, conditional branches \d+,"
+            r" indirect jumps 0, ",
+            shown.stdout,
+            re.MULTILINE,
+        )
+    assert ("# switch, stackful, " in shown.stdout) == (operation == "switch")
+
+
+def test_show_asm_is_a_table_which_is_published(vmlab):
+    shown = vmlab("show", "--asm").stdout
+    published = (Path(__file__).parents[2] / "results" / "task_code.md").read_text()
+    [made_with] = re.findall("with LLVM [0-9.]+", shown)
+    if made_with in published and platform.machine() == "x86_64":
+        assert shown == published, "make it anew: vmlab show --asm > results/task_code.md"
+    row = re.compile(r"^\| (spawn|switch|resume) +\| (\S+) +\| (\S+) +\| +\d+ ", re.MULTILINE)
+    assert row.findall(shown) == row.findall(published)
+    assert len(row.findall(shown)) == 4 * (2 + 3 + 2)
+
+
+def test_show_asm_says_what_cannot_be_made(vmlab, monkeypatch):
+    def code(operation, composition, architecture):
+        if architecture == "riscv64":
+            raise Unsupported("this LLVM makes no code for riscv64")
+        return Code("", Counts(instructions=77), 1)
+
+    monkeypatch.setattr(task_code, "code", code)
+    shown = vmlab("show", "--asm").stdout
+    assert shown.count("| none: this LLVM makes no code for riscv64 |") == 2 + 3 + 2
+    assert len(re.findall(r"\| +77 \|", shown)) == 3 * (2 + 3 + 2)
+    result = vmlab("show", "--asm", "switch", "--arch", "riscv64")
+    assert (result.exit_code, result.stdout) == (exits.USAGE, "")
+    assert "no machine code for riscv64: this LLVM makes no code" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--asm", "spwan"], "or one of spawn, switch and resume in place of 'spwan'"),
+        (["--asm", "spawn", "--arch", "vax"], "'vax' is not one of 'host', 'x86-64'"),
+        (["--arch", "aarch64", "divides.vm"], "--arch goes with --asm and one of spawn"),
+        (["--arch", "aarch64", "--asm", "--engine", "switch", "divides.vm"], "--arch goes with"),
+        (["--ir", "spawn"], "--ir needs --engine NAME beside it"),
+    ],
+)
+def test_show_asm_says_what_it_needs(vmlab, arguments, message):
+    result = vmlab("show", *arguments)
+    assert (result.exit_code, result.stdout) == (exits.USAGE, "")
+    assert message in " ".join(result.stderr.split())
+
+
+def test_show_needs_a_program(vmlab):
+    result = vmlab("show")
+    assert result.exit_code == exits.USAGE
+    assert "Missing argument 'PROGRAM'" in result.stderr
 
 
 def test_every_engine_is_offered(vmlab):

@@ -27,9 +27,9 @@ from .generator import programs
 LIMITS = Limits(max_depth=40, max_heap=1 << 16, max_output=200, fuel=5_000)
 UNLIMITED = Limits(max_depth=40, max_heap=1 << 16, max_output=200)
 
-# Each program runs on the ladder and the control; on one technique, in turn; and on one of the
-# compositions, where on every tenth it is built for timing too: straight code with boxes takes a
-# second to optimise.
+# Each program runs on the ladder and the control; on one technique, in turn; with tasks, on one
+# policy of stacks; and on one of the compositions, where on every tenth it is built for timing
+# too: straight code with boxes takes a second to optimise.
 techniques = itertools.cycle(GROUPS["techniques"])
 COMPOSED = [
     "+".join((base, *parts))
@@ -37,7 +37,17 @@ COMPOSED = [
     for parts in [["late"], *([kind, *late] for kind in REPRESENTATIONS for late in ([], ["late"]))]
 ]
 COMPOSED += [f"threaded+{technique}" for technique in TECHNIQUES]
+COMPOSED += ["switch+barrier", "threaded+tagged+barrier", "switch+boxed+late+barrier"]
 COMPOSED += ["switch+cached+late", "switch+late+quickened", "switch+boxed+late+quickened"]
+policies = itertools.cycle(
+    [
+        "switch+copy",
+        "threaded+barrier",
+        "threaded+tagged+copy+barrier",
+        "switch+boxed+late+barrier",
+        "threaded+boxed+late+copy+barrier",
+    ]
+)
 turns = itertools.cycle(COMPOSED)
 optimised = itertools.cycle([True] + 9 * [False])
 
@@ -57,7 +67,8 @@ def check(text: str, timed: bool = True) -> Outcome:
     # Builds for timing do not count, so they cannot run out of fuel.
     fuel_ran_out = expected.trap is not None and expected.trap.trap is Trap.OUT_OF_FUEL
     composed = next(turns)
-    for name in [*COMPARED, next(techniques), composed]:
+    policed = [next(policies)] if program.has_tasks else []
+    for name in [*COMPARED, next(techniques), *policed, composed]:
         try:
             counting = find(name).build(program, counting=True)
         except EngineUnavailable as reason:

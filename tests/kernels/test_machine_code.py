@@ -10,6 +10,7 @@ import pytest
 from vmlab import corpus
 from vmlab.assembler import assemble
 from vmlab.engines import find
+from vmlab.kernels import native
 from vmlab.kernels.encoding import HALT, PLAIN
 from vmlab.machinecode import count_indirect_jumps
 
@@ -32,6 +33,15 @@ def code_of(engine: str, text: str, counting: bool = False) -> str:
     code = find(engine).build(assemble(text), counting=counting).machine_code()
     assert code is not None
     return code
+
+
+@pytest.mark.parametrize("engine", ["threaded", "switch"])
+def test_what_is_shown_is_what_runs(engine):
+    built = find(engine).build(corpus.load("fib"), counting=False)
+    module = native.optimise(built._make_ir())
+    machine = native.target_machine(native.FAR)
+    assert machine.emit_assembly(module.clone()) == built.machine_code()
+    assert machine.emit_object(module) == built._unit.object_code
 
 
 def body(assembly: str, function: str) -> list[str]:

@@ -142,7 +142,10 @@ end
 """
 
 
-@pytest.mark.parametrize("engine", ["inlined", "template+boxed+late", "threaded", "late"])
+@pytest.mark.parametrize(
+    "engine",
+    ["inlined", "template+boxed+late", "threaded", "late", "threaded+boxed+late+copy+barrier"],
+)
 def test_tasks_run_there_too(engine, tmp_path):
     executable = find(engine).build(program(TASKS), counting=False)
     here = executable.call((100,), Limits()).outcome

@@ -19,6 +19,7 @@ from vmlab.program import Number
 INTERPRETERS = [
     *("threaded", "switch", "tagged", "boxed", "late"),
     *("quickened", "switch+boxed+late+quickened", "threaded+cached", "register", "super"),
+    *("switch+copy", "threaded+tagged+copy+barrier", "threaded+boxed+late+copy+barrier"),
 ]
 ENGINES = ["inlined", "template", *INTERPRETERS]
 # Straight code with boxes takes long to optimise.

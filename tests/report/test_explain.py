@@ -1,6 +1,7 @@
 """Attributions of comparisons whose engines are fakes, with costs that are known."""
 
 import json
+from dataclasses import replace
 from importlib import resources
 from itertools import cycle
 
@@ -8,7 +9,8 @@ import jsonschema
 import pytest
 from fakes import COUNTING_LOOP, FOUR, PROGRAM, Script, engines, trapped
 
-from vmlab.attribution import ENGINES, FULL, INTERVALS, MECHANISMS, WORK, attribute
+from vmlab.assembler import assemble
+from vmlab.attribution import CONCURRENT, FULL, SEQUENTIAL, WORK, attribute, scheme_for
 from vmlab.engines import find
 from vmlab.explanation import Explanation
 from vmlab.isa import Trap
@@ -37,6 +39,19 @@ COSTS = {  # added, removed
     "boxing and counting": (10, 15),
     "names": (4, 6),
 }
+# And with tasks.
+CONCURRENT_TIMES = {
+    "switch+boxed+late+copy+barrier": 60,
+    "switch+cells+late+copy+barrier": 58,
+    "switch+tagged+late+copy+barrier": 45,
+    "switch+boxed+copy+barrier": 54,
+    "threaded": 6,
+    "threaded+copy": 10,
+    "switch+boxed+late+barrier": 53,
+    "threaded+barrier": 7,
+    "switch+boxed+late+copy": 57,
+}
+CONCURRENT_COSTS = COSTS | {"dispatch": (5, None), "stack copy": (4, 7), "barrier": (1, 3)}
 UNIT = 1_000_000
 
 
@@ -47,7 +62,7 @@ def scripts(**changed):
 
 def attributed(rounds=15, **changed):
     with engines(**scripts(**changed)) as names:
-        return attribute(compare(PROGRAM, names, rounds=rounds, seed=1))
+        return attribute(compare(PROGRAM, names, rounds=rounds, seed=1), SEQUENTIAL)
 
 
 def rows(attribution):
@@ -59,28 +74,51 @@ def cost(cost):
 
 
 def test_every_engine_exists_and_is_timed():
-    assert [find(name).name for name in ENGINES] == list(ENGINES)
-    assert set(ENGINES) == set(TIMES)
-    assert (ENGINES[0], ENGINES[1]) == (WORK, FULL)
+    for scheme in SEQUENTIAL, CONCURRENT:
+        assert [find(name).name for name in scheme.engines] == list(scheme.engines)
+        assert scheme.engines[:2] == (WORK, scheme.full)
+    assert set(SEQUENTIAL.engines) == set(TIMES)
+    assert set(CONCURRENT.engines) <= TIMES.keys() | CONCURRENT_TIMES
 
 
-def test_known_costs_are_recovered():
-    attribution = attributed()
-    assert list(rows(attribution)) == list(COSTS)
+def test_tasks_add_what_becomes_of_their_stacks():
+    assert scheme_for(PROGRAM) is SEQUENTIAL
+    assert scheme_for(assemble("func main()\nyield\nret\nend\n")) is CONCURRENT
+
+
+@pytest.mark.parametrize(("scheme", "costs"), [(SEQUENTIAL, COSTS), (CONCURRENT, CONCURRENT_COSTS)])
+def test_known_costs_are_recovered(scheme, costs):
+    times = TIMES | CONCURRENT_TIMES
+    concurrent = {n: Script(t * UNIT * FOUR.instructions) for n, t in CONCURRENT_TIMES.items()}
+    with engines(**scripts(**concurrent)):
+        attribution = attribute(compare(PROGRAM, scheme.engines, rounds=15, seed=1), scheme)
+    full = times[scheme.full]
+    assert list(rows(attribution)) == list(costs)
     for name, row in rows(attribution).items():
-        added, removed = COSTS[name]
+        added, removed = costs[name]
         assert added == cost(row.added)
-        assert row.added.share == pytest.approx(added / TIMES[FULL])
-        share = f"{added / TIMES[FULL]:.0%} |"
+        assert row.added.share == pytest.approx(added / full)
+        share = f"{added / full:.0%} |"
         lines = explain.table(attribution, "github").splitlines()
         assert any(line.startswith(f"| {name} ") and line.endswith(share) for line in lines)
         if removed is not None:
             assert removed == cost(row.removed)
-            assert row.removed.share == pytest.approx(removed / TIMES[FULL])
+            assert row.removed.share == pytest.approx(removed / full)
             assert removed - added == cost(row.overlap)
-    assert TIMES[WORK] == cost(attribution.work)
-    assert TIMES[FULL] == cost(attribution.full)
-    assert TIMES[FULL] - TIMES[WORK] - sum(a for a, _ in COSTS.values()) == cost(attribution.rest)
+    assert times[WORK] == cost(attribution.work)
+    assert full == cost(attribution.full)
+    assert full - times[WORK] - sum(added for added, _ in costs.values()) == cost(attribution.rest)
+
+
+def test_a_note_says_what_mechanisms_are_added_to():
+    said = "added: to inlined (stack traffic) or to template; removed: from late; overlap: removed"
+    assert any(note.startswith(said) for note in explain.notes(attributed()))
+    concurrent = replace(attributed(), scheme=CONCURRENT)
+    said = (
+        "added: to inlined (stack traffic), to threaded (stack copy and barrier) or to template;"
+        " removed: from switch+boxed+late+copy+barrier; overlap: removed"
+    )
+    assert any(note.startswith(said) for note in explain.notes(concurrent))
 
 
 def test_what_slows_down_whole_rounds_cancels_out():
@@ -166,7 +204,7 @@ def test_folded_work_is_no_work():
 def test_an_engine_that_was_not_asked_for_is_named():
     only = {name: script for name, script in scripts().items() if name != "boxed"}
     with engines(**only) as names:
-        attribution = attribute(compare(PROGRAM, names, rounds=15, seed=1))
+        attribution = attribute(compare(PROGRAM, names, rounds=15, seed=1), SEQUENTIAL)
     assert rows(attribution)["names"].removed == "boxed was not timed"
 
 
@@ -176,7 +214,7 @@ def test_nothing_timed_is_refused():
     with engines(**trapping) as names:
         comparison = compare(PROGRAM, names, rounds=15, seed=1)
     with pytest.raises(ValueError, match="nothing was timed"):
-        attribute(comparison)
+        attribute(comparison, SEQUENTIAL)
     explanation = Explanation(comparison, None, "nothing was timed")
     assert str(explanation) == f"{comparison.verdict}\n"
     with pytest.raises(ValueError, match="so nothing was timed"):
@@ -187,7 +225,7 @@ def test_as_many_intervals_are_made_as_are_corrected_for():
     attribution = attributed()
     made = [c for r in attribution.rows for c in (r.added, r.removed, r.overlap)]
     made += [attribution.work, attribution.rest, attribution.full]
-    assert sum(not isinstance(c, str) for c in made) == INTERVALS
+    assert sum(not isinstance(c, str) for c in made) == SEQUENTIAL.intervals
 
 
 @pytest.mark.parametrize("changed", [{}, {"late": Script(unavailable="not here")}])
@@ -195,11 +233,11 @@ def test_json_follows_the_schema(changed):
     text = resources.files("vmlab.report").joinpath("explain.schema.json").read_text("utf-8")
     with engines(**scripts(**changed)) as names:
         comparison = compare(PROGRAM, names, rounds=15, seed=1)
-    explanation = Explanation(comparison, attribute(comparison), "no opcodes")
+    explanation = Explanation(comparison, attribute(comparison, SEQUENTIAL), "no opcodes")
     data = json.loads(explanation.to_json())
     jsonschema.validate(data, json.loads(text))
     assert data["opcodes"] == {"reason": "no opcodes"}
-    assert [row["mechanism"] for row in data["mechanisms"]] == [m.name for m in MECHANISMS]
+    assert [row["mechanism"] for row in data["mechanisms"]] == list(COSTS)
     assert data["mechanisms"][1]["added"]["nanoseconds"] == pytest.approx(5 * UNIT)
 
 

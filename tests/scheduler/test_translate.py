@@ -4,6 +4,7 @@ import ctypes
 
 import pytest
 
+from vmlab.kernels import native
 from vmlab.kernels.scheduler import composition, tasks
 from vmlab.kernels.scheduler.composition import Kernel
 from vmlab.kernels.scheduler.language import PARALLEL, acquire, release, trailing_zeros
@@ -86,7 +87,8 @@ def test_functions_do_what_python_says(parallel):
 
 def test_one_worker_needs_no_atomic_operation():
     def operations(parallel):
-        text = composition._module(parallel, [tasks.run, tasks.launch, tasks.next_task])
+        functions = [tasks.run, tasks.launch, tasks.next_task]
+        text = composition.module(parallel, functions, native.target_machine())
         return [line for line in text.splitlines() if "atomic" in line or "cmpxchg" in line]
 
     assert operations(True)
@@ -125,7 +127,7 @@ def other_python(a: Word) -> Word:
 )
 def test_what_is_not_in_the_language_is_refused_with_its_place(function, message):
     with pytest.raises(Untranslatable, match=rf"test_translate\.py:\d+: .*{message}"):
-        composition._module(True, [function])
+        composition.module(True, [function], native.target_machine())
 
 
 def test_everything_that_python_calls_is_translated():

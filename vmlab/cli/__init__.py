@@ -29,6 +29,7 @@ from vmlab.cli.sched import sched
 from vmlab.cli.sources import check, fmt, show
 from vmlab.cli.superinstructions import superinstructions
 from vmlab.cli.table import table
+from vmlab.cli.trace import trace
 
 
 class _CommandLine(click.Group):
@@ -99,8 +100,8 @@ def command_line() -> None:
 
 
 for _command in (
-    compare, explain, counters, sched, publish, table, plot, docs, run, test, check, fmt, show,
-    list_, superinstructions, doctor,
+    compare, explain, counters, sched, publish, table, plot, docs, run, test, trace, check, fmt,
+    show, list_, superinstructions, doctor,
 ):  # fmt: skip
     command_line.add_command(_command)
 

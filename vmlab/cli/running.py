@@ -22,7 +22,7 @@ from vmlab.cli.status import Status
 if TYPE_CHECKING:
     from vmlab.engines import Engine
     from vmlab.expectations import Failure
-    from vmlab.outcome import Limits, Outcome
+    from vmlab.outcome import Limits, Outcome, TrapReport
     from vmlab.program import Number, Program
 
 
@@ -50,7 +50,6 @@ def run(
 
     Shows the printed values as they come, then main's result, one a line."""
     from vmlab.engines import EngineUnavailable
-    from vmlab.isa import Trap
     from vmlab.outcome import bind_arguments, format_number
     from vmlab.supervise import supervised
 
@@ -71,18 +70,18 @@ def run(
     if outcome.result is not None:
         click.echo(format_number(outcome.result))
     if outcome.trap is not None:
-        from vmlab.cli import traps
-
-        click.echo(
-            traps.report(program, outcome.trap, limits, timed_out=_timed_out(limits, start)),
-            err=True,
-        )
-        interrupted = outcome.trap.trap is Trap.INTERRUPTED
-        context.exit(exits.INTERRUPTED if interrupted else exits.TRAPPED)
+        context.exit(tell_trap(program, outcome.trap, limits, start))
 
 
-def _timed_out(limits: Limits, start: float) -> bool:
-    return limits.timeout is not None and time.monotonic() - start >= limits.timeout
+def tell_trap(program: Program, trap: TrapReport, limits: Limits, start: float) -> int:
+    """Report the trap of a run that began at `start`, by the monotonic clock; the exit code."""
+    from vmlab.cli import traps
+    from vmlab.isa import Trap
+
+    timed_out = limits.timeout is not None and time.monotonic() - start >= limits.timeout
+    click.echo(traps.report(program, trap, limits, timed_out=timed_out), err=True)
+    interrupted = trap.trap is Trap.INTERRUPTED
+    return exits.INTERRUPTED if interrupted else exits.TRAPPED
 
 
 @click.command()

@@ -99,26 +99,67 @@ def _write(name: str, text: str, changed: bool) -> None:
 
 
 @click.command()
-@click.argument("program", metavar="PROGRAM")
+@click.argument("program", metavar="[PROGRAM]", required=False)
 @click.option(
     "--engine", type=parameters.engine, metavar="NAME", help="Show this engine's own code:"
 )
 @click.option("--ir", "form", flag_value="ir", help="Show its LLVM IR, optimised.")
-@click.option("--asm", "form", flag_value="asm", help="Show its machine code, as assembly text.")
+@click.option(
+    "--asm",
+    "form",
+    flag_value="asm",
+    help="Show its machine code, as assembly text. Without --engine: see above.",
+)
+@click.option(
+    "--arch",
+    "architecture",
+    type=click.Choice(["host", "x86-64", "aarch64", "ppc64le", "riscv64"]),
+    help="For which machine `--asm spawn` and the like are compiled.  [default: host]",
+)
 @click.option(
     "--as",
     "language",
     type=click.Choice(["python"]),
     help="Show the program as the engine cpython runs it.",
 )
-def show(program: str, engine: Engine | None, form: str | None, language: str | None) -> None:
+@click.option(
+    "--task-layout",
+    is_flag=True,
+    help="Show what tasks take in memory, field by field; PROGRAM may be left out.",
+)
+def show(
+    program: str | None,
+    engine: Engine | None,
+    form: str | None,
+    architecture: str | None,
+    language: str | None,
+    task_layout: bool,
+) -> None:
     """Show a program's instructions, or an engine's code.
 
     Every instruction comes with its index, the variant that the verifier chose, and the types on
     the stack before it, the top last. Engines that read another code than these instructions show
-    it, if neither --ir nor --asm is given."""
-    if language is not None and (engine is not None or form is not None):
-        raise click.UsageError(f"--as {language} goes without --engine, --ir and --asm")
+    it, if neither --ir nor --asm is given.
+
+    With --asm, but no --engine, PROGRAM is `spawn`, `switch` or `resume`: what the native scheduler
+    does to tasks, with counts of instructions, conditional branches and indirect jumps. Without
+    PROGRAM it is a table of these, for all architectures."""
+    of_tasks = form == "asm" and engine is None
+    if architecture is not None and not (of_tasks and program is not None):
+        raise click.UsageError("--arch goes with --asm and one of spawn, switch and resume")
+    alone = "--task-layout" if task_layout else language and f"--as {language}"
+    if alone and (engine is not None or form is not None or (task_layout and language)):
+        raise click.UsageError(f"{alone} goes without --engine, --ir, --asm and --as")
+    if task_layout:
+        from vmlab.report import layouts
+
+        click.echo(layouts.text(None if program is None else open_program(program)), nl=False)
+        return
+    if of_tasks:
+        _show_operation(program, architecture or "host")
+        return
+    if program is None:
+        raise click.UsageError("Missing argument 'PROGRAM'.")
     if engine is None and form is not None:
         raise click.UsageError(f"--{form} needs --engine NAME beside it")
     loaded = open_program(program)
@@ -145,3 +186,23 @@ def show(program: str, engine: Engine | None, form: str | None, language: str | 
     if text is None:
         raise exits.Stop(f"{engine.name} {lacks}", exits.USAGE)
     click.echo(text.rstrip("\n"))
+
+
+def _show_operation(name: str | None, architecture: str) -> None:
+    """The machine code of an operation of the native scheduler, or the counts of all."""
+    from vmlab.kernels.cross import Unsupported
+    from vmlab.kernels.scheduler.code import OPERATIONS
+    from vmlab.report import task_code
+
+    if name is None:
+        click.echo(task_code.table(), nl=False)
+        return
+    if name not in OPERATIONS:
+        raise click.UsageError(
+            "--asm needs --engine NAME beside it, or one of spawn, switch and resume in place of"
+            f" '{name}'"
+        )
+    try:
+        click.echo(task_code.listing(name, architecture), nl=False)
+    except Unsupported as reason:
+        raise exits.Stop(f"no machine code for {architecture}: {reason}", exits.USAGE) from None

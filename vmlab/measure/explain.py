@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vmlab.attribution import ENGINES, INTERVALS, attribute
+from vmlab.attribution import attribute, scheme_for
 from vmlab.explanation import Explanation
 from vmlab.measure.compare import compare
 from vmlab.measure.opcodes import measure_opcodes
@@ -27,11 +27,14 @@ def explain(
 ) -> Explanation:
     """Find out where a program's time goes. Parameters and exceptions are those of
     `measure.compare`, but for the engines: an attribution says which."""
-    least = minimum_rounds(INTERVALS)
+    scheme = scheme_for(program)
+    least = minimum_rounds(scheme.intervals)
     if rounds is not None and rounds < least:
-        raise ValueError(f"{rounds} rounds are too few for {INTERVALS} intervals: give {least}")
+        raise ValueError(
+            f"{rounds} rounds are too few for {scheme.intervals} intervals: give {least}"
+        )
     comparison = compare(
-        program, ENGINES, args, rounds=rounds, quick=quick, limits=limits, progress=progress,
+        program, scheme.engines, args, rounds=rounds, quick=quick, limits=limits, progress=progress,
         seed=seed,
     )  # fmt: skip
     if comparison.rounds is None:
@@ -45,4 +48,4 @@ def explain(
             len(comparison.rounds.order),
             progress or (lambda *_: None),
         )
-    return Explanation(comparison, attribute(comparison), opcodes)
+    return Explanation(comparison, attribute(comparison, scheme), opcodes)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from vmlab.attribution import FULL, INTERVALS, WORK
+from vmlab.attribution import WORK
 from vmlab.measure.statistics import CONFIDENCE
 from vmlab.report import opcodes
-from vmlab.report.numbers import significant
+from vmlab.report.numbers import listing, significant
 from vmlab.report.table import MARKUP_OF_ONE_LINE, NONE
 
 if TYPE_CHECKING:
-    from vmlab.attribution import Attribution, Cost
+    from vmlab.attribution import Attribution, Cost, Scheme
     from vmlab.explanation import Explanation
     from vmlab.measure.statistics import Interval
 
@@ -21,7 +21,6 @@ _HEADERS = (
     "added, ns an instruction",
     "removed",
     "overlap",
-    f"added, share of {FULL}",
 )
 _WIDEST = (None, 32, 32, 32, None)
 
@@ -42,11 +41,12 @@ def table(attribution: Attribution, format: str = "simple") -> str:
     ]
     rows.insert(0, _whole(f"work ({WORK})", attribution.work))
     rows.append(_whole("rest", attribution.rest))
-    rows.append(_whole(f"all ({FULL})", attribution.full))
+    full = attribution.scheme.full
+    rows.append(_whole(f"all ({full})", attribution.full))
     wraps = format in set(tabulate.multiline_formats) - MARKUP_OF_ONE_LINE
     return tabulate.tabulate(
         rows,
-        _HEADERS,
+        (*_HEADERS, f"added, share of {full}"),
         tablefmt=format,
         disable_numparse=True,
         maxcolwidths=list(_WIDEST) if wraps else None,
@@ -86,8 +86,8 @@ def notes(attribution: Attribution) -> list[str]:
         _sum(attribution),
         *(f"{row.mechanism.name}: {row.mechanism.note}" for row in attribution.rows
           if row.mechanism.note),
-        f"added: to {WORK} (stack traffic) or to template; removed: from {FULL}; overlap: removed -"
-        " added, above 0 where the mechanism costs more in the whole interpreter",
+        f"added: {_bases(attribution.scheme)}; removed: from {attribution.scheme.full}; overlap:"
+        " removed - added, above 0 where the mechanism costs more in the whole interpreter",
         f"a cost is the median of the differences within {attribution.rounds} rounds; with"
         f" {CONFIDENCE:.0%} confidence, all true medians lie within the bounds in brackets (sign"
         " test); not resolved: 0 lies within them, too",
@@ -95,20 +95,30 @@ def notes(attribution: Attribution) -> list[str]:
     ]  # fmt: skip
 
 
+def _bases(scheme: Scheme) -> str:
+    """What the mechanisms are added to; those with an engine of their own by name."""
+    by_base: dict[str, list[str]] = {}
+    for mechanism in scheme.mechanisms:
+        by_base.setdefault(mechanism.added[1], []).append(mechanism.name)
+    del by_base["template"]
+    others = [f"to {base} ({listing(names)})" for base, names in by_base.items()]
+    return f"{', '.join(others)} or to template"
+
+
 def _sum(attribution: Attribution) -> str:
-    rest = attribution.rest
+    rest, full = attribution.rest, attribution.scheme.full
     if isinstance(rest, str):
         return f"there is no sum of work and the added parts: {rest}"
     if not rest.resolved:
         return (
-            f"no difference is resolved between {FULL} and the sum of work and the added parts:"
+            f"no difference is resolved between {full} and the sum of work and the added parts:"
             f" {_interval(rest.nanoseconds)} ns an instruction"
         )
     more = "more" if rest.nanoseconds.median > 0 else "less"
     sizes = (abs(bound) for bound in (rest.nanoseconds.low, rest.nanoseconds.high))
     low, high = sorted(sizes)
     return (
-        f"{FULL} takes {significant(abs(rest.nanoseconds.median))} ({significant(low)} to"
+        f"{full} takes {significant(abs(rest.nanoseconds.median))} ({significant(low)} to"
         f" {significant(high)}) ns an instruction {more} than work and the added parts sum up to"
     )
 
@@ -159,10 +169,10 @@ def to_json(explanation: Explanation) -> str:
         raise ValueError(explanation.comparison.verdict)
     content = {
         "work_engine": WORK,
-        "full_engine": FULL,
+        "full_engine": attribution.scheme.full,
         "rounds": attribution.rounds,
         "confidence": CONFIDENCE,
-        "intervals": INTERVALS,
+        "intervals": attribution.scheme.intervals,
         "mechanisms": [
             {
                 "mechanism": row.mechanism.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmlab.attribution import FULL, WORK, Cost
+from vmlab.attribution import WORK, Cost
 from vmlab.measure.statistics import CONFIDENCE
 from vmlab.report.parts import UNIT, Part
 
@@ -22,16 +22,17 @@ def picture(explanation: Explanation, title: str, format: str) -> bytes:
     attribution, times = explanation.attribution, explanation.opcodes
     if attribution is None:
         raise ValueError(explanation.comparison.verdict)
+    full = attribution.scheme.full
     bounds = f"{CONFIDENCE:.0%} bounds (sign test)"
     subtitles = [
-        f"mechanisms, added to the bare engine and removed from {FULL}; medians of"
+        f"mechanisms, added to the bare engine and removed from {full}; medians of"
         f" {attribution.rounds} rounds, {bounds}"
     ]
     instructions: list[Part] = []
     if not isinstance(times, str):
         from vmlab.measure.opcodes import ENGINE
 
-        instructions = _instructions(times)
+        instructions = instructions_of(times)
         subtitles.append(
             f"instructions, on {ENGINE}; medians of {times.calls} calls, interrupted at"
             f" {times.moments:,} moments, {bounds}"
@@ -55,7 +56,7 @@ def _mechanisms(attribution: Attribution) -> list[tuple[str, list[Part] | str]]:
             for row in attribution.rows
         ),
         ("rest", _parts(rest=attribution.rest)),
-        (f"all ({FULL})", _parts(whole=attribution.full)),
+        (f"all ({attribution.scheme.full})", _parts(whole=attribution.full)),
     ]
 
 
@@ -67,7 +68,7 @@ def _parts(**costs: Cost | str) -> list[Part] | str:
     return [Part(name, ns.median, ns.low, ns.high) for name, ns in intervals.items()]
 
 
-def _instructions(times: OpcodeTimes) -> list[Part]:
+def instructions_of(times: OpcodeTimes) -> list[Part]:
     """Of each that has a time: what its executions take, by all that the program executes."""
     parts = []
     for opcode in times.opcodes:
