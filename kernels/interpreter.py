@@ -88,6 +88,9 @@ class InterpreterExecutable(CompiledExecutable):
         self.state.context.names = self._names.address
         self.state.context.last_name = len(entries) - 1
 
+    def relocate(self):
+        self._settle(self._unit.reordered())
+
     def memory(self):
         own = {"code": self._code, "names": self._names}
         filled = {name: Memory(region, True) for name, region in own.items() if region is not None}

@@ -24,6 +24,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 import vmlab.isa
+from vmlab.kernels.order import CAN_REORDER, reordered
 from vmlab.stack import call_deep
 
 ENTER = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
@@ -89,6 +90,13 @@ class Unit:
         library, address = load(self.object_code, self.symbol)
         return replace(self, library=library, address=address)
 
+    def reordered(self) -> "Unit":
+        """As `relocated`, with an interpreter's handlers in another order where that can be done.
+        Only for code that is kept as text."""
+        if not CAN_REORDER:
+            return self.relocated()
+        return replace(self, object_code=assemble(reordered(self.assembly))).relocated()
+
 
 class Effort(enum.Enum):
     """How long to optimise."""
@@ -143,6 +151,13 @@ def assembly(ir_text: str, effort: Effort = Effort.FULL) -> str:
     return call_deep(lambda: _machine(effort).emit_assembly(module))
 
 
+def assemble(text: str) -> bytes:
+    """Object code of assembler text, compiled far."""
+    escaped = text.replace("\\", r"\5C").replace('"', r"\22")
+    module = llvm.parse_assembly("".join(f'module asm "{x}"\n' for x in escaped.split("\n")))
+    return target_machine(FAR).emit_object(module)
+
+
 def compile_ir(make_ir, symbol: str, effort: Effort = Effort.FULL) -> Unit:
     """Compile and load the module that `make_ir()` gives as text; `symbol` is its entry."""
     start = time.perf_counter()
@@ -155,17 +170,23 @@ def compile_ir(make_ir, symbol: str, effort: Effort = Effort.FULL) -> Unit:
 def compile_cached(name: str, make_ir, symbol: str, effort: Effort = Effort.FULL) -> Unit:
     """Like `compile_ir` for a module that depends on nothing but vmlab's sources, the versions
     and the CPU: object code and assembly are kept on disk."""
+
+    def make_text():
+        return target_machine(FAR, _level(effort)).emit_assembly(optimise(make_ir(), effort))
+
+    return kept_or_made(name, make_text, symbol)
+
+
+def kept_or_made(name: str, make_text, symbol: str) -> Unit:
+    """Load what is kept under this name, or what `make_text()` gives as assembler text. The object
+    code is made of the text: to generate code from a module once more gives other code."""
     start = time.perf_counter()
     kept = kept_code(name)
+    from_cache = kept is not None
     if kept is None:
-        module = optimise(make_ir(), effort)
-        machine = target_machine(FAR, _level(effort))
-        # Generating code changes a module, and what is generated from it then.
-        kept = machine.emit_object(module.clone()), machine.emit_assembly(module)
+        text = make_text()
+        kept = assemble(text), text
         keep_code(name, *kept)
-        from_cache = False
-    else:
-        from_cache = True
     library, address = load(kept[0], symbol)
     seconds = time.perf_counter() - start
     return Unit(library, address, kept[0], symbol, seconds, from_cache, kept[1])
@@ -198,15 +219,6 @@ def cache_directory() -> Path:
     if not root:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vmlab"
     return Path(root) / fingerprint()
-
-
-def new_folder(name: str) -> Path | None:
-    """A folder of its own in the cache; None if it cannot be written."""
-    try:
-        cache_directory().mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f"{name}.", dir=cache_directory()))
-    except OSError:
-        return None
 
 
 def _path(name: str) -> Path:

@@ -6,24 +6,21 @@ purpose: an instruction that joins the table later is missing here, and a progra
 refused by name.
 """
 
+import ctypes
 import functools
-import hashlib
 import math
-import time
-from collections.abc import Callable
 from enum import IntEnum
-from typing import NamedTuple
+from functools import partial
 
 import numpy as np
-from numba import config, njit, types
 
 from vmlab.engines import EngineUnavailable
-from vmlab.isa import FRAME_RECORD_WORDS, Trap
+from vmlab.isa import FRAME_RECORD_WORDS, WORD_BYTES, Trap
 from vmlab.kernels import native
 from vmlab.kernels.callgraph import CallGraph
-from vmlab.kernels.context import INDEX
+from vmlab.kernels.context import FIELDS, INDEX
 from vmlab.kernels.encoding import PLAIN, encode, interpreter_needs
-from vmlab.kernels.executable import NativeExecutable
+from vmlab.kernels.executable import CompiledExecutable
 
 _IDENTIFIER = str.maketrans({".": "_", "[": "", "]": "s"})
 
@@ -40,15 +37,21 @@ INT_MIN = np.int64(-(2**63))
 U1, U2, U3, U4 = (np.uint64(n) for n in range(1, 5))
 
 
-def make_interpreter(counting, cache):
+def make_interpreter(counting):
     """`enter(fields, runs, args, initial, code, stack, float_stack, frames, heap, float_heap,
     variables, output)` runs main so many times, each from a fresh state, up to the first that
     traps; it returns the code of the trap, or 0. `fields` are the context's words. Memory that
     holds values of both types is passed as two views of the same words. Indices are unsigned,
-    since Numba tests a signed one for being negative at every access. `cache`: whether Numba keeps
-    what it compiles."""
+    since Numba tests a signed one for being negative at every access.
 
-    @njit(nogil=True, cache=cache, boundscheck=False, error_model="numpy")
+    It is called as machine code, so Numba makes no functions that Python could call, nor counts
+    references to the arrays."""
+    from numba import njit  # here, since it is only needed where nothing is in the cache
+
+    @njit(
+        boundscheck=False, error_model="numpy",
+        no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False,
+    )  # fmt: skip
     def enter(
         fields, runs, args, initial,
         code, stack, float_stack, frames, heap, float_heap, variables, output,
@@ -59,8 +62,10 @@ def make_interpreter(counting, cache):
             fields[FIELD.output_used] = 0
             fields[FIELD.back_edges] = 0
             fields[FIELD.fuel] = fields[FIELD.fuel_given]
-            variables[:] = initial
-            stack[: len(args)] = args
+            for i in range(len(initial)):
+                variables[i] = initial[i]
+            for i in range(len(args)):
+                stack[i] = args[i]
             pc = np.uint64(fields[FIELD.entry])
             sp = np.uint64(len(args))
             fp = np.uint64(0)
@@ -421,7 +426,8 @@ def make_interpreter(counting, cache):
                         break
                     fields[FIELD.heap_used] = used + length + 1
                     heap[np.uint64(used + 1)] = length
-                    heap[used + 2 : used + 2 + length] = 0
+                    for i in range(used + 2, used + 2 + length):
+                        heap[np.uint64(i)] = 0
                     stack[sp - U1] = used + 1
                     pc += U1
                 elif op == OP.aload_ints:
@@ -485,53 +491,35 @@ def make_interpreter(counting, cache):
     return enter
 
 
-class Compiled(NamedTuple):
-    enter: Callable
-    seconds: float
-    from_cache: bool
-    assembly: str
+SYMBOL = "enter"
+
+# The words of an array's argument in machine code, of Numba's own convention: its memory's record
+# and its Python object, which are nobody's here; its elements, their size, the address; and for its
+# one dimension the length and the distance. Before all arguments go the address for the result and
+# one for what describes an exception; the value returned says whether there was one.
+_ARRAY_WORDS = 7
+_ARRAYS = 11
 
 
-@functools.cache
-def _compiled(counting):
-    start = time.perf_counter()
-    name = "textbook.counting" if counting else "textbook"
-    # Numba's cache watches this file alone, does not expect damage, and keeps no assembly. So it
-    # works in a folder of ours, under a fingerprint of all that the code depends on; beside it the
-    # assembly is kept, with a seal of the folder.
-    seal, assembly = native.kept_code(name) or (b"", "")
-    folder = _sealed(seal) or native.new_folder(name)
-    before = config.CACHE_DIR
-    config.CACHE_DIR = str(folder)
-    try:
-        enter = make_interpreter(counting, cache=folder is not None)
-    finally:
-        config.CACHE_DIR = before
+def _array(address, words):
+    return (0, 0, words, WORD_BYTES, address, words, WORD_BYTES)
+
+
+_ENTER = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * (2 + _ARRAY_WORDS * _ARRAYS + 1))
+
+
+def _assembly(counting):
+    """What Numba makes of the interpreter, as `SYMBOL`."""
+    from numba import types
+
+    enter = make_interpreter(counting)
     words, floats = types.int64[::1], types.float64[::1]
     enter.compile(
         (words, types.int64, words, words, words, words, floats, words, words, floats, words, words)
     )
-    from_cache = sum(enter.stats.cache_hits.values()) > 0
-    if not from_cache:
-        [assembly] = enter.inspect_asm().values()
-        if folder is not None:
-            native.keep_code(name, _seal(folder), assembly)
-    return Compiled(enter, time.perf_counter() - start, from_cache, assembly)
-
-
-def _seal(folder):
-    """The folder's name and a digest of its files."""
-    digest = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(file.read_bytes())
-    return f"{folder.name}:{digest.hexdigest()}".encode()
-
-
-def _sealed(seal):
-    """The folder that the seal is of, if it is as it was."""
-    name = seal.decode().partition(":")[0]
-    folder = native.cache_directory() / name
-    return folder if name and _seal(folder) == seal else None
+    [compiled] = enter.overloads.values()
+    [text] = enter.inspect_asm().values()
+    return text.replace(compiled.fndesc.mangled_name, SYMBOL)
 
 
 @functools.cache
@@ -548,7 +536,10 @@ def textbook(program, counting):
     return TextbookExecutable(program, counting)
 
 
-class TextbookExecutable(NativeExecutable):
+class TextbookExecutable(CompiledExecutable):
+    """It moves, but in LLVM's order: its handlers share their ends, near which LLVM puts them, and
+    in an order drawn at random they take a quarter longer."""
+
     def __init__(self, program, counting):
         if program.has_tasks:
             raise EngineUnavailable(
@@ -561,32 +552,33 @@ class TextbookExecutable(NativeExecutable):
                     raise EngineUnavailable(
                         f"the hand-written interpreter has no instruction '{variant.name}'"
                     )
-        super().__init__(program, counting)
-        self._compiled = _compiled(counting)
-        self.compile_seconds = self._compiled.seconds
-        self.from_cache = self._compiled.from_cache
+        name = "textbook.counting" if counting else "textbook"
+        unit = native.kept_or_made(name, partial(_assembly, counting), SYMBOL)
+        super().__init__(program, counting, unit, make_ir=None)
         self._graph = CallGraph.of(program)
         self._encoded = encode(program)
-        self._code = np.array(self._encoded.words, dtype=np.int64)
-        self._fields = np.frombuffer(self.state.context, dtype=np.int64)
+        self._code = self._encoded.region()
         self.state.context.entry = self._encoded.entry
+
+    def _settle(self, unit):
+        self._unit = unit
+        self.address = unit.address
+        self._enter = _ENTER(unit.address)
 
     def enter(self, runs):
         state = self.state
-        return self._compiled.enter(
-            self._fields,
-            runs,
-            _ints(state.args.region),
-            _ints(state.globals_initial.region),
-            self._code,
-            _ints(state.stack),
-            _floats(state.stack),
-            _ints(state.frames),
-            _ints(state.heap),
-            _floats(state.heap),
-            _ints(state.globals),
-            _ints(state.output),
+        trap, exception = ctypes.c_int64(), ctypes.c_void_p()
+        fields = _array(ctypes.addressof(state.context), len(FIELDS))
+        regions = (
+            state.args.region, state.globals_initial.region, self._code, state.stack, state.stack,
+            state.frames, state.heap, state.heap, state.globals, state.output,
+        )  # fmt: skip
+        words = (word for r in regions for word in _array(r.address, len(r.words)))
+        failed = self._enter(
+            ctypes.addressof(trap), ctypes.addressof(exception), *fields, runs, *words
         )
+        assert not failed, "the control raised an exception"
+        return trap.value
 
     def needs(self, max_depth):
         return interpreter_needs(self.program, self._graph, max_depth)
@@ -596,19 +588,11 @@ class TextbookExecutable(NativeExecutable):
         returns = self.state.frames.words[: context.rp : FRAME_RECORD_WORDS]
         return self._encoded.call_chain(context.pc, returns.tolist())
 
-    def machine_code(self):
-        return self._compiled.assembly
+    def ir(self):
+        return None
 
     def standalone(self):
         raise EngineUnavailable(
-            "Numba's machine code calls Numba's run time in this process, so it cannot be linked"
-            " into an executable of its own"
+            "Numba's machine code is not called as the other engines' is, so there is no executable"
+            " to count in"
         )
-
-
-def _ints(region):
-    return np.frombuffer(region.words, dtype=np.int64)
-
-
-def _floats(region):
-    return np.frombuffer(region.words, dtype=np.float64)

@@ -63,8 +63,9 @@ class Executable(ABC):
         """Make the running call trap `interrupted` at its next safepoint. Any thread may do so."""
 
     def relocate(self) -> None:
-        """Move the machine code to another place in memory, drawn at random; without machine code
-        of its own, do nothing. Not while a call runs."""
+        """Move the machine code to another place in memory, drawn at random, and an interpreter's
+        handlers into another order; without machine code of its own, do nothing. Not while a call
+        runs."""
         return
 
     def machine_code(self) -> str | None:

@@ -170,7 +170,7 @@ def test_a_trap_is_no_outcome(tmp_path):
 @pytest.mark.parametrize(
     ("engine", "reason"),
     [
-        ("textbook", "calls Numba's run time"),
+        ("textbook", "Numba's machine code is not called"),
         ("reference", "no machine code"),
         ("cpython", "no machine code"),
     ],

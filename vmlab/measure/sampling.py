@@ -2,9 +2,10 @@
 
 A slow drift of the machine (its clock frequency, a neighbour's load) then meets all of them alike
 and cancels out of the ratios within a round. Where machine code lies in memory moves its time by
-some per cent, through what the CPU's predictors and caches confuse; so it lies elsewhere in each
-round, and what is luck varies from round to round instead of looking like a property of the engine
-(Curtsinger and Berger, Stabilizer, ASPLOS 2013, randomise more of the layout to the same end).
+some per cent, and the order of an interpreter's handlers by up to half, through what the CPU's
+predictors and caches confuse; so both are drawn anew for each round, and what is luck varies from
+round to round instead of looking like a property of the engine (Curtsinger and Berger, Stabilizer,
+ASPLOS 2013, randomise more of the layout to the same end).
 """
 
 from __future__ import annotations
