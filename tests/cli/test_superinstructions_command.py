@@ -39,4 +39,6 @@ def test_a_program_must_have_something_to_run(vmlab):
 def test_programs_with_tasks_are_measured_if_they_are_named(vmlab):
     result = vmlab("superinstructions", "ring", "--json")
     assert result.exit_code == 0
-    assert "recv.chan[int]" in {row["second"].split()[-1] for row in json.loads(result.stdout)["joined"]}
+    assert "recv.chan[int]" in {
+        row["second"].split()[-1] for row in json.loads(result.stdout)["joined"]
+    }
