@@ -8,7 +8,7 @@ from vmlab import corpus
 from vmlab.assembler import assemble
 from vmlab.engines import run
 from vmlab.isa import Trap
-from vmlab.kernels import channels, tasks
+from vmlab.kernels import channels, queues, tasks
 from vmlab.kernels.scheduler.layout import STRUCTURES
 from vmlab.outcome import Limits
 from vmlab.report import layouts
@@ -58,14 +58,14 @@ def test_every_structure_has_its_fields_where_the_code_has_them():
 
 def test_every_word_of_the_interpreters_has_its_row():
     shown = tables(layouts.text(None))
-    for title, module, size in (
-        ("Descriptor, 64 bytes.", tasks, 8),
-        ("Record, 32 bytes.", tasks, 4),
-        ("Channel, 64 bytes.", channels, 8),
+    for title, indices, size in (
+        ("Descriptor, 64 bytes.", vars(queues) | vars(tasks), 8),
+        ("Record, 32 bytes.", vars(queues), 4),
+        ("Channel, 64 bytes.", vars(channels), 8),
     ):
         [found] = [table for name, table in shown.items() if name.startswith(title)]
         assert [int(row[0]) for row in found] == [8 * index for index in range(size)]
-        assert [getattr(module, row[3].upper()) for row in found] == list(range(size))
+        assert [indices[row[3].upper()] for row in found] == list(range(size))
     [record] = [table for title, table in shown.items() if title.startswith("Frame record, 16 ")]
     assert [row[3] for row in record] == ["return", "caller"]
 
