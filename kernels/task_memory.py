@@ -17,7 +17,7 @@ from vmlab.kernels.channels import MADE, NUMBER
 from vmlab.kernels.context import Region
 from vmlab.kernels.executable import Memory, NativeExecutable
 from vmlab.kernels.queues import DESCRIPTOR, LAUNCH, LAUNCHER, RECORD
-from vmlab.outcome import SHOWN_WAITERS, Deadlock, Place, TrapReport, Waiter
+from vmlab.outcome import MAX_LAUNCHES, SHOWN_WAITERS, Deadlock, Place, TrapReport, Waiter
 
 
 class TaskExecutable(NativeExecutable):
@@ -106,10 +106,10 @@ class TaskExecutable(NativeExecutable):
         return self.chain(None)
 
     def _launches(self, address):
-        # There may be millions, but only as many different ones as there are `spawn`s.
+        # There may be many, but only as many different ones as there are `spawn`s.
         words, start = self._regions["records"].words, self.state.context.records
         launches = []
-        while address != start:
+        while address != start and len(launches) < MAX_LAUNCHES:
             record = (address - start) // WORD_BYTES
             launches.append(words[record + LAUNCH])
             address = words[record + LAUNCHER]

@@ -17,6 +17,10 @@ DEFAULT_MAX_OUTPUT = 1_000_000
 # Of the tasks in a deadlock, so many are told of.
 SHOWN_WAITERS = 10
 
+# Of the launches that led to a task, so many are told of: a million would take longer to read than
+# an interruption may.
+MAX_LAUNCHES = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -88,7 +92,7 @@ class TrapReport:
     chain     the trapping instruction first, then the calls that led there; in a deadlock those
               of `main`
     launches  of a trap in a task: the `spawn` that launched it, the one that launched the task
-              that did so, and so on
+              that did so, and so on, `MAX_LAUNCHES` at most
     deadlock  who waits for what, if that is the trap
     """
 

@@ -23,7 +23,7 @@ from vmlab.isa import (
     Type,
     further_stack_words,
 )
-from vmlab.outcome import SHOWN_WAITERS, Deadlock, Place, Waiter
+from vmlab.outcome import MAX_LAUNCHES, SHOWN_WAITERS, Deadlock, Place, Waiter
 from vmlab.program import Number
 
 Value = Any  # a number, an array of numbers, a `Task` or a `Channel`
@@ -82,10 +82,13 @@ class Task:
     further_words: int = 0  # what its stack costs beside its first words
 
     def launches(self) -> tuple[Place, ...]:
-        """Where it was launched, where the task was launched that did it, and so on."""
-        places = []
+        """Where it was launched, where the task was launched that did it, and so on, up to
+        `MAX_LAUNCHES`."""
+        places: list[Place] = []
         task = self
         while task.launcher is not None and task.launch is not None:
+            if len(places) == MAX_LAUNCHES:
+                break
             places.append(task.launch)
             task = task.launcher
         return tuple(places)

@@ -5,9 +5,9 @@ stamp counter. It goes to a table of words in the memory of whoever asks, of whi
 number of samples. So neither the start of a thread nor Python is in a sample."""
 
 from vmlab.kernels.scheduler.channels import receive, send
-from vmlab.kernels.scheduler.futex import rouse, sleep
 from vmlab.kernels.scheduler.language import (
     cycles,
+    pause,
     put_at,
     relaxed,
     size_of,
@@ -172,25 +172,34 @@ def parked(worker: Worker, task: Task):
         suspend()
 
 
-# Functions for Python
-
-
-def hand_off(worker: Worker, other: Worker, table: Word):
-    """Two threads wake each other and sleep in turn; a sample is one round trip."""
+def woken(worker: Worker, task: Task):
+    """(table, channel): a sample is the time from before the send of `waker` to the first
+    instruction after the wait."""
+    table = task.arguments[0]
+    channel = Channel(task.arguments[1])
     for sample in range(word_at(table)):
-        since = cycles()
-        rouse(other)
-        sleep(worker)
-        worker.wake.store(0, relaxed)
-        note(table, sample, since)
+        if receive(task.worker, task, channel) == 0:
+            suspend()
+        note(table, sample, task.value)
 
 
-def answer(worker: Worker, other: Worker, table: Word):
-    """The other side of `hand_off`."""
-    for _ in range(word_at(table)):
-        sleep(worker)
-        worker.wake.store(0, relaxed)
-        rouse(other)
+def waker(worker: Worker, task: Task):
+    """(table, channel, ticks): wakes `woken` again and again, and keeps its own worker, so that
+    another must run it. Before each time it waits so many ticks, till that one sleeps."""
+    table = task.arguments[0]
+    channel = Channel(task.arguments[1])
+    for sample in range(word_at(table)):
+        until = cycles() + task.arguments[2]
+        while cycles() < until:
+            pause()
+        if send(task.worker, task, channel, cycles()) == 0:
+            suspend()
+        taken = table + (sample + 1) * WORD_BYTES
+        while word_at(taken) == 0 and task.worker.scheduler.stop.load(relaxed) == 0:
+            pause()
+
+
+# Functions for Python
 
 
 def stages(worker: Worker, table: Word, entry: Code, last: Word):

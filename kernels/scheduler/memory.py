@@ -14,7 +14,10 @@ from vmlab.kernels.scheduler.layout import BLOCK_SIZES, Block, Scheduler, Worker
 from vmlab.kernels.scheduler.locks import lock, unlock
 from vmlab.kernels.scheduler.structures import LINE_BYTES, Word
 
-BATCH = 32
+# Three quarters of a page of descriptors: then a task and its frame, which are each the first, or
+# each the second ... of their batches, are not in the same set of the cache, nor, for a core that
+# compares the low 12 bits of addresses first, does the one look like the other.
+BATCH = 24
 
 
 def allocate(worker: Worker, size: Word) -> Word:

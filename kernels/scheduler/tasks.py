@@ -107,7 +107,6 @@ def free(worker: Worker, task: Task):
     give_back(worker, Word(task), size_of(Task))
 
 
-@replicated
 def run(worker: Worker, task: Task):
     """Until it leaves its frame; then what it asked for."""
     enter(worker, task)
@@ -162,16 +161,11 @@ def wait_for(worker: Worker, task: Task):
 
 
 def work(worker: Worker):
-    """What a worker's thread does until all workers rest or somebody halts them.
-
-    There are two copies of a turn, so that two tasks that take turns each have jumps of their own
-    into their frames, which always go to the same place: as in a threaded interpreter. With one
-    copy, the round trip over an unbuffered channel took more than twice as long in some runs."""
-    while turn(worker) and turn(worker):
+    """What a worker's thread does until all workers rest or somebody halts them."""
+    while turn(worker):
         pass
 
 
-@replicated
 def turn(worker: Worker) -> Word:
     """Run a task; 0 if the worker should leave."""
     if worker.scheduler.stop.load(relaxed):

@@ -176,6 +176,9 @@ def test_a_trap_in_a_task_is_reported_with_its_launches(vmlab, engine):
     result = vmlab("run", "tasks.vm", "--engine", engine, "--arg", "n=40")
     assert result.stderr.count("spawned in") == 10
     assert "  ... 31 more launches ...\n" in result.stderr
+    result = vmlab("run", "tasks.vm", "--engine", engine, "--arg", "n=12_000")
+    assert result.stderr.count("spawned in") == 5
+    assert result.stderr.endswith("  ... 9,995 or more launches ...\n")
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -1,14 +1,18 @@
 """sched: the real kernel beside systems that are made up."""
 
 import json
+import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from vmlab.measure import sched_go, sched_native, scheduling
+from vmlab.kernels.tasks import SEGMENT_LISTS
+from vmlab.measure import sched_go, sched_native, sched_vm, scheduling
+from vmlab.measure.sched_memory import bytes_parked
 from vmlab.measure.scheduling import BATCH, Operation, System, Unavailable
-from vmlab.report.sched_report import schema
+from vmlab.outcome import Limits
+from vmlab.report.sched_report import schema, typical
 
 
 class FakeGo(System):
@@ -37,7 +41,7 @@ def sched(vmlab, monkeypatch):
     monkeypatch.setattr(scheduling, "_SAMPLES", 5)
     monkeypatch.setattr(scheduling, "_WORK_TASKS", 20)
     monkeypatch.setattr(sched_native, "_PARKED_TASKS", 1_000)
-    monkeypatch.setattr(scheduling, "others", lambda: [FakeGo(1), FakeGo(2), Absent()])
+    monkeypatch.setattr(scheduling, "others", lambda _: [FakeGo(1), FakeGo(2), Absent()])
     return lambda *options: vmlab("sched", "--quick", *options)
 
 
@@ -46,8 +50,9 @@ def test_the_table_has_a_row_for_every_operation_and_system(sched):
     assert result.exit_code == 0
     for operation in Operation:
         assert operation.value in result.stdout
-    assert result.stdout.count("vmlab, single-worker  ") == len(Operation) - 1
-    assert result.stdout.count("vmlab, M:N, 2 workers  ") == len(Operation)
+    # One worker wakes none that sleeps, and frames do not grow.
+    assert result.stdout.count("vmlab, single-worker  ") == len(Operation) - 2
+    assert result.stdout.count("vmlab, M:N, 2 workers  ") == 7
     assert "no absent: it is not installed: install it" in result.stdout
     assert "versions: Go, GOMAXPROCS=1 go0" in result.stdout
     assert "no preemption" in result.stdout
@@ -67,10 +72,11 @@ def test_json_follows_its_schema(sched):
     assert launch["ratio"]["low"] <= launch["ratio"]["median"] <= launch["ratio"]["high"]
     parked = cells["parked", "vmlab, M:N, 1 worker"]
     assert 0 < parked["distribution"]["p50"] <= 256
-    assert list(data["stages"]["vmlab, single-worker"]) == [
-        "descriptor", "argument block", "status", "queue",
-    ]  # fmt: skip
-    assert len(data["speedups"]) == len(data["bare_speedups"]) == 11
+    for stage in scheduling.STAGES:
+        assert cells[stage.name.lower(), "vmlab, single-worker"]["distribution"]["count"] == 110
+    assert cells["growth", "vmlab, single-worker"]["reason"] == scheduling.ABSENT
+    for work in (data["work"], data["bare_work"]):
+        assert len(work["speedups"]) == len(work["processor_time"]) == 11 * 4
 
 
 def test_a_report_in_a_file(sched):
@@ -87,14 +93,43 @@ def test_another_layout(sched):
     assert all(row.split("|")[1].strip() for row in rows[2:])  # each row says what it is of
 
 
-@pytest.mark.parametrize("system", scheduling.others(), ids=lambda system: system.name)
+def test_a_picture_beside_the_report(sched):
+    result = sched("--plot", "sched.svg", "--output", "sched.json")
+    assert json.loads(Path("sched.json").read_text())["rounds"] == 11
+    assert result.exit_code == 0
+    words = Path("sched.svg").read_text()
+    for operation in Operation:
+        assert f"<!-- {operation.value} -->" in words
+    assert "Go, GOMAXPROCS=1" in words
+    assert "nanoseconds an operation" in words
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--plot", "-"], "needs a file"),
+        (["--plot", "x.txt"], "does not end in .svg, .png or .pdf"),
+        (["--plot", "x.png", "--output", "x.png"], "the same file"),
+        (["--plot", "none/x.png"], "cannot write 'none/x.png'"),
+    ],
+)
+def test_a_picture_that_cannot_be(vmlab, options, message):
+    result = vmlab("sched", *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+CLOCK = scheduling.Clock(nanoseconds_a_tick=0.5, cost_ticks=20, resolution_ticks=1)
+
+
+@pytest.mark.parametrize("system", scheduling.others(CLOCK), ids=lambda system: system.name)
 def test_the_systems_that_are_installed(system):
     try:
         samples = system.measure(Operation.LAUNCH, 10)
     except Unavailable as error:
         pytest.skip(str(error))
     assert len(samples) == 10
-    assert system.version()
+    assert system.version() or isinstance(system, sched_vm.VirtualMachine)  # vmlab's own
     for operation in Operation:
         if operation is not Operation.PARKED:
             found = system.measure(operation, 10)
@@ -115,5 +150,40 @@ def test_a_distribution():
 
 
 def test_the_clock_is_subtracted():
-    clock = scheduling.Clock(nanoseconds_a_tick=0.5, cost_ticks=20, resolution_ticks=1)
-    assert clock.nanoseconds([20, 20 + 2 * BATCH], BATCH) == [0.0, 1.0]
+    assert CLOCK.nanoseconds([20, 20 + 2 * BATCH], BATCH) == [0.0, 1.0]
+
+
+def test_what_the_clock_does_not_see_is_below_its_resolution():
+    clock = scheduling.Clock(nanoseconds_a_tick=0.5, cost_ticks=20, resolution_ticks=26)
+    assert typical(scheduling.Distribution.of([0.0, 0.0, 13.0]), clock) == "< 13.0"
+    assert typical(scheduling.Distribution.of([0.0, 1.0, 13.0]), clock) == "1.00"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    "system, package", [("greenlet", "greenlet"), ("lua", "lupa"), ("asyncio", "asyncio"),
+                        ("threads", "threading"), ("vm", "vmlab")],
+)  # fmt: skip
+def test_the_memory_of_tasks_that_wait(system, package):
+    pytest.importorskip(package)
+    assert 100 < bytes_parked(system, 50 if system == "threads" else 20_000) < 200_000
+
+
+def test_memory_that_cannot_be_measured_says_why():
+    with pytest.raises(Unavailable, match="KeyError: 'nonsense'"):
+        bytes_parked("nonsense", 1)
+
+
+@pytest.mark.parametrize("depth, grown_to", [(sched_vm._BELOW, 256), (sched_vm._ABOVE, 512)])
+def test_between_the_depths_the_stack_of_a_vm_program_grows_once(depth, grown_to):
+    grown = sched_vm._executable(Operation.GROWTH)
+    assert grown.call((3, depth, 2), Limits()).outcome.trap is None
+    context = grown.state.context
+    used = (context.fresh_segment - context.segments) // 8 - SEGMENT_LISTS
+    assert used == 2 * grown_to - 128  # of 128, 256 ... words, used again by the next task
+
+
+def test_what_the_kernel_wakes_is_run_by_another_worker():
+    """While the one that wakes it stays busy: else the test would not end."""
+    two = sched_native.NativeScheduler(2, True, CLOCK)
+    assert all(sample > 0 for sample in two.measure(Operation.WAKE, 20))

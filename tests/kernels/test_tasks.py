@@ -3,6 +3,10 @@ README says, and all engines that run coroutines do the same."""
 
 from __future__ import annotations
 
+import mmap
+import sys
+from pathlib import Path
+
 import pytest
 from native_engines import agreed as agreed_on
 from native_engines import executable, name_of, run
@@ -13,7 +17,7 @@ from vmlab.engines import EngineUnavailable, Executable, find
 from vmlab.isa import WORD_BYTES, Trap
 from vmlab.kernels.tasks import block_words
 from vmlab.kernels.values import CELL_WORDS, VALUE
-from vmlab.outcome import Deadlock, Limits, Outcome, Place, Waiter
+from vmlab.outcome import MAX_LAUNCHES, Deadlock, Limits, Outcome, Place, Waiter
 from vmlab.program import Number
 
 INTERPRETERS = ["threaded", "switch", "tagged", "boxed", "late"]
@@ -436,7 +440,60 @@ def test_another_thread_ends_it(build: tuple[str, bool], name: str) -> None:
     assert sample.outcome.output == (0,)
 
 
+def test_of_many_launches_the_nearest_are_told_of() -> None:
+    """Each task launches the next and waits for it; the last traps."""
+    text = """
+        func next(n: int)
+            load n
+            jz last
+            load n
+            push 1
+            sub
+            spawn next
+            join
+            ret
+        last:
+            push 1
+            push 0
+            div
+            pop
+            ret
+        end
+        func main(n: int)
+            load n
+            spawn next
+            join
+            ret
+        end"""
+    for tasks in (5, MAX_LAUNCHES + 5):
+        trap = agreed(text, tasks).trap
+        assert trap is not None
+        launches = (*[Place(0, 5)] * tasks, Place(1, 1))
+        assert trap.launches == launches[:MAX_LAUNCHES]
+
+
 # Memory
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_million_tasks_are_ended_and_their_memory_comes_back(engine: str) -> None:
+    built = find(engine).build(assemble(ENDLESS["very many tasks that wait"]), counting=False)
+    running = Running(built, (1_000_000,), Limits())
+    running.wait_for_output()
+    alive = resident()
+    sample, seconds = running.stop()
+    assert seconds < SOON
+    assert trap_of(sample) is Trap.INTERRUPTED
+    del built, running
+    assert resident() < alive - 150e6  # of 160 MB, at the least
+
+
+def resident() -> int:
+    """The bytes of this process that are in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * mmap.PAGESIZE
+
 
 PARKED = """
 func stay(c: chan[int])

@@ -3,19 +3,22 @@
 import ctypes
 import functools
 import itertools
+import mmap
 import signal
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from vmlab.kernels.scheduler import bench, futex
+from vmlab.kernels.scheduler import bench, futex, memory
 from vmlab.kernels.scheduler.channels import receive, send
 from vmlab.kernels.scheduler.composition import Kernel
 from vmlab.kernels.scheduler.language import put_at, suspend, word_at
-from vmlab.kernels.scheduler.layout import Channel, Task, Worker
-from vmlab.kernels.scheduler.machine import FUNCTIONS, Machine, OutOfMemory
-from vmlab.kernels.scheduler.structures import WORD_BYTES
+from vmlab.kernels.scheduler.layout import Channel, Status, Task, Worker
+from vmlab.kernels.scheduler.machine import ALIGNMENT, FUNCTIONS, Machine, OutOfMemory
+from vmlab.kernels.scheduler.structures import LINE_BYTES, WORD_BYTES
 from vmlab.kernels.scheduler.tasks import yield_
 
 COMPOSITIONS = pytest.mark.parametrize("parallel", [False, True], ids=["one", "several"])
@@ -63,6 +66,11 @@ def kernel(parallel):
 
 def machine(parallel=True, workers=1, memory=1 << 20):
     return Machine(kernel(parallel), workers, memory)
+
+
+def resident():
+    """The bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
 
 
 class Log:
@@ -203,6 +211,23 @@ def test_ctrl_c_ends_a_run(ctrl_c):
 
 
 @COMPOSITIONS
+def test_no_task_of_a_few_shares_a_set_of_the_cache_with_its_frame(parallel):
+    here = machine(parallel)
+    channel = here.channel(0)
+    tasks = [here.launch("parked", [channel]) for _ in range(memory.BATCH)]
+    here.run()
+    for task in tasks:
+        frame = here.get(Task, task, "frame")
+        lines = [task // LINE_BYTES % 64, task // LINE_BYTES % 64 + 1]
+        assert frame // LINE_BYTES % 64 not in lines
+
+
+def test_a_machine_begins_where_no_two_lines_of_a_set_look_alike():
+    for size in (0, 1, 1 << 20):
+        assert machine(memory=size).scheduler % ALIGNMENT == 0
+
+
+@COMPOSITIONS
 def test_memory_is_used_again(parallel):
     here = machine(parallel)
     table = Table(1_000)
@@ -231,6 +256,33 @@ def test_a_million_tasks_wait_in_256_bytes_each():
     here.run()
     assert launched == here.waiting == tasks
     assert (here.memory_used - before) / tasks <= 256
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("parallel, workers", [(False, 1), (True, 2)])
+def test_with_a_million_tasks_ctrl_c_is_answered_and_memory_comes_back(parallel, workers, ctrl_c):
+    tasks = 1_000_000
+    here = machine(parallel, workers, memory=tasks * 256)
+    call, entry = kernel(parallel).call, kernel(parallel).entry
+    call["park_many"](here.workers[0], entry["parked"], here.channel(0), tasks)
+    here.launch("forever")
+    last = here.launch("parked", [here.channel(0)])
+    sent = []
+
+    def interrupt(get=here.get):
+        while get(Task, last, "status") != Status.WAITING:
+            time.sleep(0.001)
+        sent.append(time.monotonic())
+        signal.pthread_kill(threading.main_thread().ident, ctrl_c)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        here.run()
+    assert time.monotonic() - sent[0] < 1.0  # users are promised 0.2, on a machine that is quiet
+    assert here.waiting == tasks + 2
+    alive = resident()
+    del here
+    assert resident() < alive - 120e6  # of 128 MB of descriptors alone
 
 
 @COMPOSITIONS

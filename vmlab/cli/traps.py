@@ -8,7 +8,7 @@ import click
 
 from vmlab.diagnostics import excerpt
 from vmlab.isa import Trap
-from vmlab.outcome import Deadlock, Limits, Outcome, Place, TrapReport
+from vmlab.outcome import MAX_LAUNCHES, Deadlock, Limits, Outcome, Place, TrapReport
 from vmlab.program import Instruction, Program
 
 # Of a call chain longer than both together, so many calls are shown at either end.
@@ -64,7 +64,7 @@ def report(program: Program, trap: TrapReport, limits: Limits, *, timed_out: boo
             excerpt(lines, instruction.span),
             f"  in {function}",
             *(f"  {line}" for line in _chain(program, trap.chain[1:], "called from", "calls")),
-            *(f"  {line}" for line in _chain(program, trap.launches, "spawned in", "launches")),
+            *(f"  {line}" for line in _launches(program, trap.launches)),
             *(f"  {line}" for line in _waits(program, trap.deadlock)),
         ]
     )
@@ -80,6 +80,14 @@ def place(program: Program, trap: TrapReport) -> str:
     """Where it happened, in one line."""
     function, instruction = _look_up(program, trap.place)
     return f"{_where(program, instruction)}, in {function}"
+
+
+def _launches(program: Program, places: Sequence[Place]) -> Iterator[str]:
+    if len(places) < MAX_LAUNCHES:
+        yield from _chain(program, places, "spawned in", "launches")
+    else:  # where they began is not known
+        yield from _chain(program, places[:_INNERMOST], "spawned in", "launches")
+        yield f"... {len(places) - _INNERMOST:,} or more launches ..."
 
 
 def _chain(program: Program, places: Sequence[Place], led: str, more: str) -> Iterator[str]:

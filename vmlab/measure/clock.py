@@ -5,6 +5,7 @@ Every engine reads `time.perf_counter_ns` just before and just after the program
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import time
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ class Clock:
         """How far a timed stretch may be off because of the clock itself: a tick, and a reading
         that is inside the stretch."""
         return self.resolution_nanoseconds + self.cost_nanoseconds
+
+
+def timestamp() -> str:
+    """This moment, to the second: ISO 8601, UTC."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def measure_clock() -> Clock:

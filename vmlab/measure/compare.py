@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import platform
 import random
 from collections.abc import Mapping, Sequence
@@ -13,11 +12,11 @@ from vmlab.comparison import DEFAULT_ROUNDS, QUICK_ROUNDS, Built, Comparison, Pr
 from vmlab.engines import COMPARED, EngineUnavailable, Executable, expand, find
 from vmlab.machinecode import count_indirect_jumps
 from vmlab.measure.agreement import Pair, agree, contrast
-from vmlab.measure.clock import measure_clock
+from vmlab.measure.clock import measure_clock, timestamp
 from vmlab.measure.counters import probe_counters
 from vmlab.measure.folding import FOLDING_ENGINE, LEAST_BACK_EDGES, only_counts
 from vmlab.measure.machine import describe_machine
-from vmlab.measure.sampling import Progress, SampleDiffers, Subject, sample, timed_limits
+from vmlab.measure.sampling import Progress, SampleDiffers, Subject, sample, silent, timed_limits
 from vmlab.measure.statistics import CONFIDENCE, minimum_rounds
 from vmlab.outcome import Limits, bind_arguments
 from vmlab.program import Number, Program
@@ -55,8 +54,8 @@ def compare(
     _check_rounds(rounds, len(names) - 1)
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     limits = limits or Limits()
-    progress = progress or _silent
-    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    progress = progress or silent
+    created = timestamp()
     machine, clock = describe_machine(), measure_clock()
 
     built: dict[str, Built] = {}
@@ -154,7 +153,3 @@ def _is_folded(pair: Pair) -> bool:
         return False
     ir = pair.timed.ir()
     return ir is not None and only_counts(ir)
-
-
-def _silent(doing: str, done: int, total: int, seconds_left: float | None) -> None:
-    pass

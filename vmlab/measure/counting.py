@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from vmlab.engines import COMPARED, EngineUnavailable, Executable, Sample, expan
 from vmlab.isa import Trap
 from vmlab.measure import cachegrind
 from vmlab.measure.agreement import Agreement, Pair, agree, contrast
+from vmlab.measure.clock import timestamp
 from vmlab.measure.counters import EVENTS, CounterGroup, Reading
 from vmlab.measure.machine import Fact, describe_machine
 from vmlab.measure.sampling import Progress, timed_limits
@@ -81,7 +81,7 @@ def count(
     chosen = [find(name) for name in names]
     values = bind_arguments(program, dict(args or {}))
     limits = limits or Limits()
-    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    created = timestamp()
     machine = describe_machine()
 
     pairs: dict[str, Pair] = {}

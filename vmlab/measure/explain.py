@@ -8,7 +8,7 @@ from vmlab.attribution import attribute, scheme_for
 from vmlab.explanation import Explanation
 from vmlab.measure.compare import compare
 from vmlab.measure.opcodes import measure_opcodes
-from vmlab.measure.sampling import Progress
+from vmlab.measure.sampling import Progress, silent
 from vmlab.measure.statistics import minimum_rounds
 from vmlab.outcome import Limits, bind_arguments
 from vmlab.program import Number, Program
@@ -46,6 +46,6 @@ def explain(
             bind_arguments(program, dict(args or {})),
             limits or Limits(),
             len(comparison.rounds.order),
-            progress or (lambda *_: None),
+            progress or silent,
         )
     return Explanation(comparison, attribute(comparison, scheme), opcodes)

@@ -37,6 +37,10 @@ Progress = Callable[[str, int, int, float | None], None]
 """Called as progress(what is being done, steps done, steps in all, seconds left if known)."""
 
 
+def silent(doing: str, done: int, total: int, seconds_left: float | None) -> None:
+    """A `Progress` that tells nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What takes part in the rounds: an executable, the arguments of its `main`, and what every

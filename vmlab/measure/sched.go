@@ -1,5 +1,5 @@
 // The operations of `vmlab sched` in Go: sched OPERATION SAMPLES BATCH CAPACITY
-// prints a sample a line: nanoseconds an operation, as the mean of a batch.
+// SETTLE (nanoseconds before each waking) prints a sample a line: nanoseconds an operation, as the mean of a batch.
 package main
 
 import (
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -38,8 +39,21 @@ func clockCost() time.Duration {
 	}
 }
 
+// Frames of `down`, 128 bytes each, that do not fit into 2 KiB, but into 4.
+const frames = 15
+
+//go:noinline
+func down(depth int) int {
+	var room [12]int
+	room[depth%12] = depth
+	if depth == 0 {
+		return room[0]
+	}
+	return down(depth-1) + room[depth%12]
+}
+
 func main() {
-	samples, batch, capacity := number(2), number(3), number(4)
+	samples, batch, capacity, settle := number(2), number(3), number(4), number(5)
 	cost := clockCost()
 	print := func(taken time.Duration, operations int) {
 		fmt.Fprintf(out, "%.3f\n", float64(taken-cost)/float64(operations))
@@ -123,6 +137,39 @@ func main() {
 		})
 		close(channel)
 		<-done
+	case "wake":
+		// The one that waits must be run by another P: this one is busy until it has been.
+		channel := make(chan time.Time)
+		taken := make([]atomic.Int64, samples)
+		go func() {
+			for sample := range taken {
+				since := <-channel
+				taken[sample].Store(int64(time.Since(since)))
+			}
+		}()
+		for sample := range taken {
+			for since := time.Now(); time.Since(since) < time.Duration(settle); {
+			}
+			channel <- time.Now()
+			for taken[sample].Load() == 0 {
+			}
+			print(time.Duration(taken[sample].Load()), 1)
+		}
+	case "growth":
+		// A goroutine begins with 2 KiB. The first call needs more, the second finds it there.
+		debug.SetGCPercent(-1)
+		done := make(chan time.Duration)
+		for range samples {
+			go func() {
+				since := time.Now()
+				down(frames)
+				first := time.Since(since)
+				since = time.Now()
+				down(frames)
+				done <- first - time.Since(since)
+			}()
+			print(cost+<-done, 1)
+		}
 	case "parked":
 		channel := make(chan int)
 		var before, after runtime.MemStats

@@ -12,10 +12,23 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from vmlab.measure.scheduling import BATCH, CAPACITY, Operation, System, Unavailable
+from vmlab.measure.scheduling import (
+    BATCH,
+    CAPACITY,
+    SETTLE_NANOSECONDS,
+    Operation,
+    System,
+    Unavailable,
+)
 
 _PARKED = 100_000
 _BUILD_SECONDS = 300
+
+_ON_BOTH = {
+    Operation.LAUNCH, Operation.LATENCY, Operation.YIELD, Operation.UNBUFFERED, Operation.BUFFERED,
+}  # fmt: skip
+_ON_ONE = _ON_BOTH | {Operation.PARKED, Operation.GROWTH}
+_ON_TWO = _ON_BOTH | {Operation.WAKE}
 
 
 class Go(System):
@@ -29,12 +42,13 @@ class Go(System):
         return built()[1]
 
     def measure(self, operation: Operation, samples: int) -> Sequence[float] | None:
-        if operation is Operation.WAKE or (operation is Operation.PARKED and self.workers > 1):
+        if operation not in (_ON_TWO if self.workers > 1 else _ON_ONE):
             return None
         if operation is Operation.PARKED:
             samples = _PARKED
         program, _ = built()
-        command = [str(program), operation.name.lower(), *map(str, (samples, BATCH, CAPACITY))]
+        numbers = samples, BATCH, CAPACITY, SETTLE_NANOSECONDS
+        command = [str(program), operation.name.lower(), *map(str, numbers)]
         run = subprocess.run(
             command,
             env={**os.environ, "GOMAXPROCS": str(self.workers)},

@@ -6,22 +6,23 @@ import ctypes
 import functools
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from vmlab.kernels.scheduler import bench
+from vmlab.kernels.scheduler import bench, bench_stack_maps
 from vmlab.kernels.scheduler.composition import Kernel
 from vmlab.kernels.scheduler.machine import FUNCTIONS, Machine
-from vmlab.measure.scheduling import Clock, Operation, System
+from vmlab.measure.sched_stack_maps import stack_maps
+from vmlab.measure.scheduling import SETTLE_NANOSECONDS, STAGES, Clock, Operation, Spent, System
 
 _FUNCTIONS = (
     *FUNCTIONS,
     bench.clock,
     bench.now,
-    bench.hand_off,
-    bench.answer,
     bench.stages,
     bench.park_many,
     bench.compute,
+    bench_stack_maps.time_table,
+    bench_stack_maps.time_computed,
 )
 _ENTRIES = (
     bench.nothing,
@@ -33,6 +34,8 @@ _ENTRIES = (
     bench.consumer,
     bench.stamping_launcher,
     bench.stamped,
+    bench.woken,
+    bench.waker,
     bench.work_launcher,
     bench.computing,
     bench.parked,
@@ -50,7 +53,7 @@ def kernel(parallel: bool) -> Kernel:
     return Kernel(name, parallel, _FUNCTIONS, _ENTRIES)
 
 
-class _Table:
+class Table:
     """Samples in ticks: the words that the bench writes."""
 
     def __init__(self, samples: int):
@@ -63,7 +66,7 @@ class _Table:
 
 def clock_ticks(samples: int) -> list[int]:
     """What two readings of the time stamp counter, one after the other, are apart."""
-    table = _Table(samples)
+    table = Table(samples)
     kernel(False).call["clock"](table.address)
     return table.ticks()
 
@@ -83,19 +86,26 @@ class NativeScheduler(System):
     def measure(self, operation: Operation, samples: int) -> Sequence[float] | None:
         match operation:
             case Operation.WAKE:
-                return self._wake(samples) if self.kernel.parallel and self.workers > 1 else None
+                if self.workers == 1:
+                    return None
             case Operation.PARKED:
                 return [self.bytes_parked(_PARKED_TASKS)]
-        machine, table = Machine(self.kernel, self.workers, _MEMORY), _Table(samples)
-        other = _Table(samples)
+            case Operation.GROWTH:
+                return None  # frames have the size that they need
+            case Operation.MAP_TABLE | Operation.MAP_COMPUTED:
+                return None if self.kernel.parallel else self._map(operation, samples)
+        if operation in STAGES:
+            return None if self.workers > 1 else self._stage(STAGES.index(operation) + 1, samples)
+        machine, table = Machine(self.kernel, self.workers, _MEMORY), Table(samples)
+        other = Table(samples)
         parts = self._launch(operation, machine, table.address, other.address)
         machine.run()
         assert not machine.waiting
-        once = 1 if operation is Operation.LATENCY else bench.BATCH * parts
+        single = operation in (Operation.LATENCY, Operation.WAKE)
+        once = 1 if single else bench.BATCH * parts
         return self.clock.nanoseconds(table.ticks(), once)
 
-    @staticmethod
-    def _launch(operation: Operation, machine: Machine, out: int, other: int) -> int:
+    def _launch(self, operation: Operation, machine: Machine, out: int, other: int) -> int:
         """The tasks of an operation, with tables for what they time; how often it is done in one
         turn of the timed loop."""
         entry = machine.kernel.entry
@@ -117,17 +127,28 @@ class NativeScheduler(System):
                 channel = machine.channel(bench.CAPACITY)
                 machine.launch("producer", [out, channel])
                 machine.launch("consumer", [out, channel])
+            case Operation.WAKE:
+                channel = machine.channel(0)
+                ticks = round(SETTLE_NANOSECONDS / self.clock.nanoseconds_a_tick)
+                machine.launch("woken", [out, channel])
+                machine.launch("waker", [out, channel, ticks])
         return 1
 
-    def _wake(self, samples: int) -> Sequence[float]:
-        machine, table = Machine(self.kernel, 2, 0), _Table(samples)
-        first, second = machine.workers
+    def _stage(self, last: int, samples: int) -> Sequence[float]:
+        """What a launch takes up to the end of a stage."""
+        machine, table = Machine(self.kernel, self.workers, _MEMORY), Table(samples)
+        entry = self.kernel.entry["nothing"]
+        self.kernel.call["stages"](machine.workers[0], table.address, entry, last)
+        return self.clock.nanoseconds(table.ticks(), bench.BATCH)
+
+    def _map(self, operation: Operation, samples: int) -> Sequence[float]:
+        table, maps = Table(samples), stack_maps()
         call = self.kernel.call
-        thread = threading.Thread(target=call["answer"], args=(second, first, table.address))
-        thread.start()
-        call["hand_off"](first, second, table.address)
-        thread.join()
-        return self.clock.nanoseconds(table.ticks(), 2)  # there and back
+        if operation is Operation.MAP_TABLE:
+            call["time_table"](table.address, maps.table, maps.order, bench.BATCH)
+            return self.clock.nanoseconds(table.ticks(), bench.BATCH)
+        call["time_computed"](table.address, maps.steps, maps.count, maps.states)
+        return self.clock.nanoseconds(table.ticks(), maps.count)
 
     def bytes_parked(self, tasks: int) -> float:
         """What a task takes that waits for a value, all told: descriptor, frame, and what is lost
@@ -141,35 +162,32 @@ class NativeScheduler(System):
         assert launched == machine.waiting == tasks
         return float(machine.memory_used - before) / tasks
 
-    def stages(self, samples: int) -> dict[str, list[float]]:
-        """What a launch takes up to the end of each of its stages, in nanoseconds."""
-        taken = {}
-        for number, name in enumerate(("descriptor", "argument block", "status", "queue"), 1):
-            machine, table = Machine(self.kernel, self.workers, _MEMORY), _Table(samples)
-            entry = self.kernel.entry["nothing"]
-            self.kernel.call["stages"](machine.workers[0], table.address, entry, number)
-            taken[name] = self.clock.nanoseconds(table.ticks(), bench.BATCH)
-        return taken
-
-    def seconds_of_bare_work(self, tasks: int, rounds: int) -> float:
+    def bare_work(self, tasks: int, rounds: int) -> Spent:
         """The same work on as many threads that share nothing: what the machine gives."""
         each = tasks * rounds // self.workers
         threads = [
             threading.Thread(target=self.kernel.call["compute"], args=(each,))
             for _ in range(self.workers)
         ]
-        start = time.perf_counter()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return time.perf_counter() - start
 
-    def seconds_of_work(self, tasks: int, rounds: int) -> float:
-        """How long so many tasks take that compute and nothing else."""
+        def run() -> None:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+        return _spent(run)
+
+    def work(self, tasks: int, rounds: int) -> Spent:
+        """So many tasks that compute and nothing else."""
         machine = Machine(self.kernel, self.workers, _MEMORY)
         machine.launch("work_launcher", [tasks, self.kernel.entry["computing"], rounds])
-        start = time.perf_counter()
-        machine.run()
+        spent = _spent(machine.run)
         assert not machine.waiting
-        return time.perf_counter() - start
+        return spent
+
+
+def _spent(work: Callable[[], None]) -> Spent:
+    start, before = time.perf_counter(), time.process_time()
+    work()
+    return Spent(time.perf_counter() - start, time.process_time() - before)

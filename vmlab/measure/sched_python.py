@@ -14,7 +14,10 @@ import time
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 
+from vmlab.measure.sched_memory import bytes_parked
 from vmlab.measure.scheduling import BATCH, CAPACITY, Operation, System, Unavailable
+
+_PARKED_TASKS, _PARKED_THREADS = 100_000, 1_000
 
 
 class _Samples:
@@ -60,6 +63,8 @@ class Greenlet(System):
                     for _ in range(BATCH):
                         partner.switch()
                 partner.throw()
+            case Operation.PARKED:
+                return [bytes_parked("greenlet", _PARKED_TASKS)]
             case _:
                 return None
         return timed.taken
@@ -130,6 +135,8 @@ class Threads(System):
                         values.put(value)
                 values.put(None)
                 thread.join()
+            case Operation.PARKED:
+                return [bytes_parked("threads", _PARKED_THREADS)]
             case _:
                 return None
         return timed.taken
@@ -153,6 +160,8 @@ class Asyncio(System):
                 body = self._unbuffered
             case Operation.BUFFERED:
                 body = self._buffered
+            case Operation.PARKED:
+                return [bytes_parked("asyncio", _PARKED_TASKS)]
             case _:
                 return None
         asyncio.run(body(timed))
@@ -231,12 +240,14 @@ class Lua(System):
         return f"lupa {metadata.version('lupa')}"
 
     def measure(self, operation: Operation, samples: int) -> Sequence[float] | None:
-        if operation not in (Operation.LAUNCH, Operation.YIELD):
+        if operation not in (Operation.LAUNCH, Operation.YIELD, Operation.PARKED):
             return None
         try:
             runtime = importlib.import_module("lupa").LuaRuntime()
         except ImportError:
             raise Unavailable("lupa is not installed: pip install 'vmlab[peers]'") from None
+        if operation is Operation.PARKED:
+            return [bytes_parked("lua", _PARKED_TASKS)]
         body = runtime.execute(_LUA, BATCH)[operation.name.lower()]
         # A resume and a yield are two switches.
         timed = _Samples(samples, BATCH * (2 if operation is Operation.YIELD else 1))

@@ -1,12 +1,12 @@
 """What tasks cost on the scheduler kernel and on what else is installed, in interleaved rounds.
 
 A sample of most operations is the mean of a batch of `BATCH`, since one alone is shorter than the
-clock can see; a distribution is that of the batches of all rounds. Only the latency of a launch and
-waking a thread are single events. What reading the clock takes has been subtracted from each."""
+clock can see; a distribution is that of the batches of all rounds. Only the latency of a launch,
+waking, and the growth of Go's stacks are single events. What reading the clock takes has been
+subtracted from each."""
 
 from __future__ import annotations
 
-import datetime
 import enum
 import random
 import statistics
@@ -14,38 +14,60 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import vmlab
 from vmlab.comparison import DEFAULT_ROUNDS, QUICK_ROUNDS
 from vmlab.kernels.scheduler.bench import BATCH, CAPACITY
+from vmlab.measure.clock import timestamp
 from vmlab.measure.machine import Fact, describe_machine
-from vmlab.measure.sampling import Progress, draw_order
+from vmlab.measure.sampling import Progress, draw_order, silent
 from vmlab.measure.statistics import Interval, corrected, median_interval
 
-__all__ = ["ABSENT", "BATCH", "CAPACITY", "Operation", "System", "Unavailable", "measure"]
+if TYPE_CHECKING:
+    from vmlab.measure.sched_native import NativeScheduler
+
+__all__ = [
+    "ABSENT", "BATCH", "CAPACITY", "SETTLE_NANOSECONDS", "STAGES", "Clock", "Operation", "System",
+    "Unavailable", "measure",
+]  # fmt: skip
 
 # The reason of a cell whose system cannot do this at all.
 ABSENT = "has no such operation"
+
+# Before each waking, so that the other worker sleeps by then.
+SETTLE_NANOSECONDS = 50_000
 
 _SAMPLES = 200  # of a system in a round
 _CLOCK_SECONDS = 0.05
 _CLOCK_READINGS = 10_000
 
 # Parallel work: as many tasks, of as many rounds of a generator of random numbers, some ten
-# microseconds.
-_WORK_TASKS, _WORK_ROUNDS = 4_000, 5_000
+# microseconds; so often in a round.
+_WORK_TASKS, _WORK_ROUNDS, _WORK_REPEATS = 1_000, 5_000, 4
 
 
 class Operation(enum.Enum):
-    """What is measured, in nanoseconds; the last in bytes."""
+    """What is measured, in nanoseconds; `PARKED` in bytes."""
 
     LAUNCH = "launch, run, finish"
+    DESCRIPTOR = "launch, up to the descriptor"
+    ARGUMENTS = "launch, up to the argument block"
+    STATUS = "launch, up to the status"
+    QUEUE = "launch, up to the queue"
     LATENCY = "launch to first instruction"
     YIELD = "yield"
     UNBUFFERED = "unbuffered channel, round trip"
     BUFFERED = "buffered channel, a value"
-    WAKE = "wake a sleeping worker"
+    WAKE = "wake on a worker that sleeps"
     PARKED = "a waiting task, bytes"
+    GROWTH = "growth of a stack, 2 to 4 KiB"
+    MAP_TABLE = "stack map, from the table"
+    MAP_COMPUTED = "stack map, computed anew"
+
+
+# The stages of a launch, each with those before it.
+STAGES = (Operation.DESCRIPTOR, Operation.ARGUMENTS, Operation.STATUS, Operation.QUEUE)
 
 
 class Unavailable(Exception):
@@ -74,8 +96,8 @@ class Clock:
 
     nanoseconds_a_tick  against `time.perf_counter_ns`
     cost_ticks          what two readings are apart: the median, which is subtracted
-    resolution_ticks    the smallest step seen between two readings that differ: on many CPUs the
-                        counter goes on by several ticks at a time
+    resolution_ticks    the step that nine of ten make, of two readings in a row that differ: on
+                        many CPUs the counter goes on by several ticks at a time
     """
 
     nanoseconds_a_tick: float
@@ -124,12 +146,32 @@ class Distribution:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a piece of work took: on the clock, and of all processors together."""
+
+    seconds: float
+    processor_seconds: float
+
+
+@dataclass(slots=True)
+class Parallel:
+    """The same work on one thread and on two, `_WORK_REPEATS` times a round.
+
+    speedups        the time that one takes by that of two
+    processor_time  the processors' time that two take by that of one: what working together costs,
+                    whatever else the machine has to do
+    """
+
+    speedups: list[float]
+    processor_time: list[float]
+
+
 @dataclass(slots=True)
 class Scheduling:
-    """All that was measured. `cells` by operation and system; `stages`: nanoseconds of a launch up
-    to the end of each stage, by system, stage and round; `speedups`: by round, the time that one
-    worker takes for parallel work by that of two; `bare_speedups`: the same of threads that share
-    nothing, which is what the machine gives at that time."""
+    """All that was measured. `cells` by operation and system; `work`: parallel work of two workers;
+    `bare_work`: that of two threads that share nothing, just after it, which is what the machine
+    gives at that time."""
 
     vmlab: str
     created: str
@@ -139,9 +181,8 @@ class Scheduling:
     clock: Clock
     systems: list[System]
     cells: dict[tuple[Operation, str], Cell]
-    stages: dict[str, dict[str, list[list[float]]]]
-    speedups: list[float]
-    bare_speedups: list[float]
+    work: Parallel
+    bare_work: Parallel
 
     def ratio(self, operation: Operation, system: System) -> Interval | None:
         """How many times what it takes goes into what Go takes with as many workers: the median of
@@ -188,21 +229,22 @@ def calibrate() -> Clock:
     while time.perf_counter_ns() - start < _CLOCK_SECONDS * 1e9:
         pass
     end, last = time.perf_counter_ns(), now_ticks()
-    steps = [step for step in costs if step > 0]
-    return Clock((end - start) / (last - first), statistics.median(costs), min(steps, default=1))
+    steps = sorted(step for step in costs if step > 0)
+    resolution = steps[len(steps) // 10] if steps else 1
+    return Clock((end - start) / (last - first), statistics.median(costs), resolution)
 
 
 def measure(
     *,
     quick: bool = False,
     seed: int | None = None,
-    progress: Progress = lambda *_: None,
+    progress: Progress = silent,
 ) -> Scheduling:
     """Measure every system, in rounds of random order; with `quick`, fewer rounds. Systems that are
     not there keep their cells, with the reason."""
     from vmlab.measure.sched_native import NativeScheduler
 
-    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    created = timestamp()
     rounds = QUICK_ROUNDS if quick else DEFAULT_ROUNDS
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     progress("compiling", 0, 1, None)
@@ -211,7 +253,7 @@ def measure(
         NativeScheduler(workers, parallel, clock)
         for workers, parallel in ((1, False), (1, True), (2, True))
     )
-    systems = [single, alone, two, *others()]
+    systems = [single, alone, two, *others(clock)]
     result = Scheduling(
         vmlab=vmlab.__version__,
         created=created,
@@ -221,9 +263,8 @@ def measure(
         clock=clock,
         systems=systems,
         cells={(o, s.name): Cell() for o in Operation for s in systems},
-        stages={single.name: {}, alone.name: {}},
-        speedups=[],
-        bare_speedups=[],
+        work=Parallel([], []),
+        bare_work=Parallel([], []),
     )
     by_name = {system.name: system for system in systems}
     start = time.monotonic()
@@ -233,23 +274,34 @@ def measure(
         for name in order:
             for operation in Operation:
                 _measure(by_name[name], operation, result.cells[operation, name])
-        for native in (single, alone):
-            for stage, samples in native.stages(_SAMPLES).items():
-                result.stages[native.name].setdefault(stage, []).append(samples)
-        work = _WORK_TASKS, _WORK_ROUNDS
-        result.speedups.append(alone.seconds_of_work(*work) / two.seconds_of_work(*work))
-        result.bare_speedups.append(
-            alone.seconds_of_bare_work(*work) / two.seconds_of_bare_work(*work)
-        )
+        _work(alone, two, result)
     return result
 
 
-def others() -> list[System]:
+def _work(one: NativeScheduler, two: NativeScheduler, result: Scheduling) -> None:
+    """Each some 10 ms, and all four after one another, so that they meet the same machine."""
+    work = _WORK_TASKS, _WORK_ROUNDS
+    for _ in range(_WORK_REPEATS):
+        for measured, bare in ((result.work, False), (result.bare_work, True)):
+            alone, both = ((s.bare_work if bare else s.work)(*work) for s in (one, two))
+            measured.speedups.append(alone.seconds / both.seconds)
+            measured.processor_time.append(both.processor_seconds / alone.processor_seconds)
+
+
+def others(clock: Clock) -> list[System]:
     """What the kernel is compared with."""
     from vmlab.measure.sched_go import Go
     from vmlab.measure.sched_python import SYSTEMS
+    from vmlab.measure.sched_threads import PosixThreads
+    from vmlab.measure.sched_vm import VirtualMachine
 
-    return [Go(1), Go(2), *(system() for system in SYSTEMS)]
+    return [
+        VirtualMachine(),
+        Go(1),
+        Go(2),
+        PosixThreads(clock),
+        *(system() for system in SYSTEMS),
+    ]
 
 
 def _measure(system: System, operation: Operation, cell: Cell) -> None:

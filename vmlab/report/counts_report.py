@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from importlib import resources
-from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from vmlab.outcome import format_number
+from vmlab.report import schemas
 from vmlab.report.json_report import machine_facts
+from vmlab.report.notes import labelled
 from vmlab.report.numbers import listing, significant
 from vmlab.report.table import NONE
 
@@ -76,7 +76,7 @@ def text(counts: Counts) -> str:
 
 
 def remarks(counts: Counts) -> str:
-    return "\n".join(f"Note: {indent(note, '      ').strip()}" for note in notes(counts))
+    return labelled(notes(counts))
 
 
 def notes(counts: Counts) -> Iterator[str]:
@@ -124,10 +124,7 @@ def _reasons(counts: Counts) -> Iterator[str]:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of counts."""
-    loaded: dict[str, Any] = json.loads(
-        resources.files("vmlab.report").joinpath("counts_schema.json").read_text("utf-8")
-    )
-    return loaded
+    return schemas.load("counts_schema.json")
 
 
 def to_json(counts: Counts) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vmlab.attribution import WORK
 from vmlab.measure.statistics import CONFIDENCE
 from vmlab.report import opcodes
+from vmlab.report.notes import labelled
 from vmlab.report.numbers import listing, significant
 from vmlab.report.table import MARKUP_OF_ONE_LINE, NONE
 
@@ -147,7 +148,7 @@ def remarks(explanation: Explanation) -> str:
         if isinstance(times, str)
         else opcodes.notes(times)
     )
-    return "\n".join(f"Note: {note}" for note in (*notes(explanation.attribution), *by_opcode))
+    return labelled([*notes(explanation.attribution), *by_opcode])
 
 
 def to_json(explanation: Explanation) -> str:

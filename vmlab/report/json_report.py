@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import vmlab
@@ -21,6 +20,7 @@ from vmlab.measure.machine import Fact
 from vmlab.measure.sampling import Rounds
 from vmlab.outcome import Deadlock, Outcome, Place, TrapReport, Waiter, format_number
 from vmlab.program import Number
+from vmlab.report import schemas
 
 if TYPE_CHECKING:
     from vmlab.comparison import Comparison, Row
@@ -37,9 +37,7 @@ Object = dict[str, Any]
 
 def schema() -> Object:
     """The JSON Schema of a comparison."""
-    text = resources.files("vmlab.report").joinpath("schema.json").read_text("utf-8")
-    loaded: Object = json.loads(text)
-    return loaded
+    return schemas.load("schema.json")
 
 
 def to_json(comparison: Comparison) -> str:

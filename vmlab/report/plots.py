@@ -25,7 +25,7 @@ _STYLES = (
 _BASE, _ADDS, _SAVES, _WHOLE = _STYLES[0], _STYLES[1], _STYLES[2], _STYLES[4]
 _THICKNESS = 0.7
 _LEGEND_COLUMNS = 90  # that the width has room for, in characters
-_SETTINGS: Any = {
+SETTINGS: Any = {
     "font.size": 9.0,
     "hatch.linewidth": 0.6,
     # A $ in a name is one.
@@ -35,7 +35,7 @@ _SETTINGS: Any = {
 }
 
 
-@rc_context(_SETTINGS)
+@rc_context(SETTINGS)
 def waterfall(
     rungs: Sequence[Part], beside: Sequence[Part] = (), *, title: str, subtitle: str, unit: str
 ) -> Figure:
@@ -65,7 +65,7 @@ def waterfall(
     return figure
 
 
-@rc_context(_SETTINGS)
+@rc_context(SETTINGS)
 def stacked(
     rows: Sequence[tuple[str, Sequence[Part]]], *, title: str, subtitle: str, unit: str
 ) -> Figure:
@@ -94,7 +94,7 @@ def stacked(
     return figure
 
 
-@rc_context(_SETTINGS)
+@rc_context(SETTINGS)
 def where_time_goes(
     mechanisms: Sequence[tuple[str, Sequence[Part] | str]],
     instructions: Sequence[Part],
@@ -137,7 +137,7 @@ def where_time_goes(
     return figure
 
 
-@rc_context(_SETTINGS)
+@rc_context(SETTINGS)
 def rendered(figure: Figure, format: str) -> bytes:
     """The picture as a file of one of `FORMATS`."""
     file = io.BytesIO()

@@ -5,21 +5,21 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from importlib import resources
-from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
-from vmlab.measure.scheduling import ABSENT, Distribution, Operation
+from vmlab.measure.scheduling import ABSENT, STAGES, Distribution, Operation
+from vmlab.report import schemas
 from vmlab.report.json_report import machine_facts
+from vmlab.report.notes import labelled
 from vmlab.report.numbers import interval, significant
 from vmlab.report.table import NONE
 
 if TYPE_CHECKING:
-    from vmlab.measure.scheduling import Cell, Scheduling, System
+    from vmlab.measure.scheduling import Cell, Clock, Scheduling, System
 
-SCHEMA = "vmlab-sched/1"
+SCHEMA = "vmlab-sched/2"
 
 _HEADERS = ("operation", "system", "P50", "P99", "σ", "MAD", "Go's by this")
 
@@ -30,7 +30,11 @@ GUARANTEES = (
     " no lost wake-up; tasks that wait for ever are found. It has no preemption, no growing stacks,"
     " no garbage collector, no timers and no I/O. The measured tasks are compiled coroutines"
     " without the checks of VM programs (fuel, depth, traps)",
-    "Go promises no order of goroutines, and has all of those",
+    "Go promises no order of goroutines, and has all of those. Another worker may take a task that"
+    " was just made ready only after some microseconds, on either side: so it is not torn from the"
+    " one that woke it",
+    "VM programs: an interpreter executes the tasks, with limits, traps, growing stacks; the loop"
+    " around the operation is in the time",
     "Python's systems: the interpreter runs the tasks, and its time is in every sample; a round"
     " trip of asyncio and of threads goes through two queues, since neither has a channel that"
     " hands over",
@@ -67,7 +71,15 @@ def _row(result: Scheduling, operation: Operation, system: System, cell: Cell) -
     else:
         spread = [significant(n) for n in (found.p99, found.deviation, found.mad)]
         times = NONE if ratio is None else interval(ratio)
-    return [system.name, significant(found.p50), *spread, times]
+    return [system.name, typical(found, result.clock), *spread, times]
+
+
+def typical(found: Distribution, clock: Clock) -> str:
+    """The median. Only a single event can be too short for the clock: it is below its resolution,
+    then."""
+    if found.p50 < clock.nanoseconds_a_tick:
+        return f"< {significant(clock.resolution_ticks * clock.nanoseconds_a_tick)}"
+    return significant(found.p50)
 
 
 def text(result: Scheduling) -> str:
@@ -78,7 +90,7 @@ def text(result: Scheduling) -> str:
 
 
 def remarks(result: Scheduling) -> str:
-    return "\n".join(f"Note: {indent(note, '      ').strip()}" for note in notes(result))
+    return labelled(notes(result))
 
 
 def notes(result: Scheduling) -> Iterator[str]:
@@ -89,27 +101,30 @@ def notes(result: Scheduling) -> Iterator[str]:
         " confidence (sign test)"
     )
     yield (
-        "a sample is the mean of a batch, but of the launch to first instruction and the wake,"
-        " where it is one event; σ follows a few far samples, MAD does not"
+        "a sample is the mean of a batch, but of the launch to first instruction, the wake and"
+        " Go's growth, where it is one event; σ follows a few far samples, MAD does not"
     )
     clock = result.clock
     yield (
         f"clock: the time stamp counter, {clock.nanoseconds_a_tick:.4f} ns a tick, resolution"
-        f" {clock.resolution_ticks * clock.nanoseconds_a_tick:.2f} ns; reading it takes"
+        f" {clock.resolution_ticks * clock.nanoseconds_a_tick:.2f} ns, below which a single event"
+        " may be; reading it takes"
         f" {clock.cost_ticks * clock.nanoseconds_a_tick:.1f} ns, which is subtracted"
     )
-    for name, stages in result.stages.items():
-        before, parts = 0.0, []
-        for stage, rounds in stages.items():
-            until = statistics.median(map(statistics.median, rounds))
-            parts.append(f"{stage} {significant(max(0.0, until - before))}")
-            before = until
-        yield f"a launch alone on {name}, by stage: {', '.join(parts)} ns"
-    workers, threads = map(statistics.median, (result.speedups, result.bare_speedups))
+    yield from _stages(result)
     yield (
-        f"parallel work: two workers do {workers:.2f} times what one does in the same time; two"
-        f" threads that share nothing do {threads:.2f} times what one does: that is what the"
-        " machine gave (medians of the rounds)"
+        f"parallel work: two workers do {_spread(result.work.speedups)} times what one does in the"
+        " same time; two threads that share nothing, measured in turn with them, do"
+        f" {_spread(result.bare_work.speedups)} times what one does: that is what the machine gave."
+        " Of the processors' time two workers take"
+        f" {_spread(result.work.processor_time)} times what one takes, the two threads"
+        f" {_spread(result.bare_work.processor_time)} times: that does not depend on what else runs"
+        " (medians and quartiles)"
+    )
+    yield (
+        "a waiting task: of a million by the kernel's own account; Go: what its runtime took from"
+        " the system for 100,000; others: by what a process grew, by a million of VM programs, by"
+        " 1,000 threads, else by 100,000"
     )
     yield from GUARANTEES
     for system in result.systems:
@@ -119,12 +134,28 @@ def notes(result: Scheduling) -> Iterator[str]:
     yield "versions: " + ", ".join(f"{name} {v}" for name, v in result.versions.items())
 
 
+def _spread(values: Sequence[float]) -> str:
+    low, middle, high = statistics.quantiles(values, n=4)
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _stages(result: Scheduling) -> Iterator[str]:
+    """What each stage of a launch adds to those before it."""
+    for system in result.systems:
+        cells = [result.cells[stage, system.name] for stage in STAGES]
+        if not all(cell.rounds for cell in cells):
+            continue
+        before, parts = 0.0, []
+        for stage, cell in zip(STAGES, cells, strict=True):
+            until = statistics.median(cell.samples)
+            parts.append(f"{stage.name.lower()} {significant(max(0.0, until - before))}")
+            before = until
+        yield f"a launch on {system.name}, what each stage adds: {', '.join(parts)} ns (medians)"
+
+
 def schema() -> dict[str, Any]:
     """The JSON Schema of these results."""
-    loaded: dict[str, Any] = json.loads(
-        resources.files("vmlab.report").joinpath("sched_schema.json").read_text("utf-8")
-    )
-    return loaded
+    return schemas.load("sched_schema.json")
 
 
 def to_json(result: Scheduling) -> str:
@@ -150,9 +181,8 @@ def to_json(result: Scheduling) -> str:
             for system in result.systems
             for cell in [result.cells[operation, system.name]]
         ],
-        "stages": result.stages,
-        "speedups": result.speedups,
-        "bare_speedups": result.bare_speedups,
+        "work": asdict(result.work),
+        "bare_work": asdict(result.bare_work),
         "notes": list(notes(result)),
     }
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from textwrap import indent
 from typing import TYPE_CHECKING
 
 from vmlab.attribution import FULL, along_ladder
+from vmlab.report.notes import labelled
 from vmlab.report.numbers import listing
 
 if TYPE_CHECKING:
@@ -20,9 +20,8 @@ def report(comparison: Comparison) -> str:
 
 def remarks(comparison: Comparison) -> str:
     """The verdict, where the time goes, and what one must know to read the table."""
-    notes = (indent(note, "      ").strip() for note in comparison.notes)
-    where = filter(None, [_where(comparison)])
-    return "\n".join([comparison.verdict, *where, *(f"Note: {note}" for note in notes)])
+    parts = (comparison.verdict, _where(comparison), labelled(comparison.notes))
+    return "\n".join(filter(None, parts))
 
 
 def _where(comparison: Comparison) -> str | None:
