@@ -187,6 +187,11 @@ class TaskProgramEmitter(ProgramEmitter):
     def body(self):
         return self.emitter(TaskFunctionEmitter)
 
+    @property
+    def resumable_body(self):
+        """What emits a function that can suspend."""
+        return self.emitter(CoroutineEmitter)
+
     def _self_inlining_levels(self, index):
         # What inlines itself keeps its locals in the caller's frame, which has no place for them.
         return 0 if self.graph.suspends[index] else super()._self_inlining_levels(index)
@@ -219,8 +224,8 @@ class TaskProgramEmitter(ProgramEmitter):
 
     def _emit(self, index):
         if self.graph.suspends[index]:
-            emitter = self.emitter(CoroutineEmitter)
-            emitter(self, index, self.functions[index], levels=0).emit_function(None)
+            body = self.resumable_body(self, index, self.functions[index], levels=0)
+            body.emit_function(None)
             return
         super()._emit(index)
         if index in self.entries:

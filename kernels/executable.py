@@ -292,13 +292,6 @@ class CompiledExecutable(NativeExecutable):
         return self._unit.assembly or native.assembly(self._make_ir(), self._effort)
 
 
-def without_coroutines(engine) -> EngineUnavailable:
-    """The refusal of a program with tasks."""
-    return EngineUnavailable(
-        f"'{engine}' does not run coroutines yet; the engines from 'inlined' to 'late' do"
-    )
-
-
 def number(bits, type_):
     """The value of a word that holds an int or a float."""
     if type_ is Type.FLOAT:

@@ -36,7 +36,27 @@ DESCRIPTOR, OUTCOME, LAUNCH, LAUNCHER = range(TASK_RECORD_WORDS)
 WHILE_IT_LIVES = TASK_DESCRIPTOR_WORDS + FIRST_STACK_WORDS
 
 
-class Queues(Machine):
+class Account(Machine):
+    """What tasks and channels cost, and what arrays do, is one account. For what has `trap_if`, as
+    an `Emitter` does."""
+
+    def charge(self, words, header=0):
+        """So many words, from 0 to all that there are, and those of a header."""
+        room = self.heap_room(self.get("heap_used"))
+        if header:
+            room = self.b.sub(room, i64(header))
+        self.trap_if(self.b.icmp_signed(">", words, room), Trap.OUT_OF_MEMORY)
+        self.add_to("task_words", self.b.add(words, i64(header)) if header else words)
+
+    def add_to(self, name, number):
+        self.put(name, self.b.add(self.get(name), number))
+
+    def heap_room(self, used):
+        """The words that may still be taken, beside those that arrays have used."""
+        return self.b.sub(self.b.sub(self.get("heap_limit"), used), self.get("task_words"))
+
+
+class Queues(Account):
     """What is emitted for tasks, beside what an engine adds: where frames are, and how control
     gets from one to another. For what has `values` and `trap_if`, as an `Emitter` does."""
 
@@ -63,22 +83,7 @@ class Queues(Machine):
     def give_stack_back(self, task: ir.Value) -> ir.Value:
         """What the stack of a task that has finished has cost beside its first words."""
 
-    # Accounts, and words
-
-    def charge(self, words, header=0):
-        """So many words, from 0 to all that there are, and those of a header."""
-        room = self.heap_room(self.get("heap_used"))
-        if header:
-            room = self.b.sub(room, i64(header))
-        self.trap_if(self.b.icmp_signed(">", words, room), Trap.OUT_OF_MEMORY)
-        self.add_to("task_words", self.b.add(words, i64(header)) if header else words)
-
-    def add_to(self, name, number):
-        self.put(name, self.b.add(self.get(name), number))
-
-    def heap_room(self, used):
-        """The words that may still be taken, beside those that arrays have used."""
-        return self.b.sub(self.b.sub(self.get("heap_limit"), used), self.get("task_words"))
+    # Words
 
     def address_of(self, pointer):
         return self.b.ptrtoint(pointer, I64)

@@ -13,11 +13,11 @@ from vmlab.kernels.task_memory import TaskExecutable
 class TaskStraightExecutable(TaskExecutable, StraightExecutable):
     """As `StraightExecutable`."""
 
-    EMITTER = TaskProgramEmitter
-
-    def __init__(self, engine, storage, values, late, program, counting):
+    def __init__(
+        self, engine, storage, values, late, program, counting, emitter=TaskProgramEmitter
+    ):
         self._layout = Layout(program, CallGraph.of(program), storage, values)
-        super().__init__(engine, storage, values, late, program, counting, self.EMITTER)
+        super().__init__(engine, storage, values, late, program, counting, emitter)
 
     # Memory
 

@@ -49,12 +49,10 @@ _CONTEXT_BYTES = -(-ctypes.sizeof(Context) // LINE_BYTES) * LINE_BYTES
 class WorkersExecutable(TaskStraightExecutable):
     """As `TaskStraightExecutable`, with so many workers. The calling thread is the first."""
 
-    EMITTER = ParallelProgramEmitter
-
     def __init__(self, engine, storage, program, workers):
         self._workers = workers
         self._deciding = threading.Lock()
-        super().__init__(engine, storage, RAW, False, program, False)
+        super().__init__(engine, storage, RAW, False, program, False, ParallelProgramEmitter)
         state = self.state
         self._memory = Region(
             (Scheduler.bytes + workers * (Worker.bytes + _CONTEXT_BYTES)) // WORD_BYTES, "workers"

@@ -20,11 +20,15 @@ from vmlab.kernels.values import CELL_WORDS, VALUE
 from vmlab.outcome import MAX_LAUNCHES, Deadlock, Limits, Outcome, Place, Waiter
 from vmlab.program import Number
 
-INTERPRETERS = ["threaded", "switch", "tagged", "boxed", "late"]
-INTERPRETERS += ["switch+copy", "threaded+tagged+copy+barrier", "threaded+boxed+late+copy+barrier"]
+INTERPRETERS = [
+    *("threaded", "switch", "tagged", "boxed", "late"),
+    *("quickened", "switch+boxed+late+quickened", "threaded+cached", "register", "super"),
+    *("switch+copy", "threaded+tagged+copy+barrier", "threaded+boxed+late+copy+barrier"),
+]
 ENGINES = ["inlined", "template", *INTERPRETERS]
 # Straight code with boxes takes long to optimise.
 BUILDS = [(engine, counting) for engine in ENGINES for counting in (True, False)] + [
+    ("subroutine", True),
     ("template+tagged", True),
     ("template+boxed+late", True),
 ]
@@ -598,7 +602,7 @@ def test_memory_in_pieces_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "engine",
-    ["subroutine", "cached", "register", "super", "quickened", "textbook", "threaded+cached"],
+    ["textbook", "cpython"],
 )
 def test_engines_without_tasks_say_so(engine: str) -> None:
     with pytest.raises(EngineUnavailable, match="coroutines"):
