@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,10 @@ from vmlab import corpus
 from vmlab.assembler import assemble
 from vmlab.engines import EngineUnavailable, Executable, find
 from vmlab.isa import Trap
+from vmlab.kernels import task_workers
 from vmlab.outcome import Limits, Outcome, Place, bind_arguments
 from vmlab.program import Number
+from vmlab.stack import start_deep_thread
 from vmlab.supervise import supervised
 
 Build = tuple[str, int]  # and its workers
@@ -628,6 +631,24 @@ def test_ctrl_c(tmp_path: Path) -> None:
 def test_what_is_refused(engine: str, workers: int, counting: bool, why: str) -> None:
     with pytest.raises(EngineUnavailable, match=why):
         find(engine).build(assemble(program("yield")), counting=counting, workers=workers)
+
+
+def test_threads_that_the_system_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that have begun end; then it runs again."""
+    text = corpus.source("fan")
+    started = []
+
+    def start(work: Callable[[], None], *, daemon: bool) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(work)
+        start_deep_thread(work, daemon=daemon)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task_workers, "start_deep_thread", start)
+        with pytest.raises(EngineUnavailable, match="cannot start 4 workers"):
+            run(text, ("inlined", 4), 10_000_000, 4)
+    assert run(text, ("inlined", 4), 100, 4).result == expected(text, (100, 4)).result
 
 
 def test_a_program_without_tasks_needs_no_workers() -> None:
