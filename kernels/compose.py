@@ -10,6 +10,7 @@ from vmlab.kernels.interpreter import InterpreterExecutable
 from vmlab.kernels.operands import Memory, Ssa
 from vmlab.kernels.quickening import QuickeningEmitter
 from vmlab.kernels.register_machine import RegisterExecutable
+from vmlab.kernels.scheduler.layout import MAX_WORKERS
 from vmlab.kernels.straight import StraightExecutable
 from vmlab.kernels.super_machine import SuperExecutable
 from vmlab.kernels.task_interpreter import TaskInterpreterExecutable
@@ -20,6 +21,7 @@ from vmlab.kernels.task_techniques import (
     TaskRegisterExecutable,
     TaskSuperExecutable,
 )
+from vmlab.kernels.task_workers import WorkersExecutable
 from vmlab.kernels.values import BOXED, CELLS, RAW, TAGGED
 
 BASES = {
@@ -41,7 +43,7 @@ WITH_TASKS = {
 VALUES = {"tagged": TAGGED, "boxed": BOXED, "cells": CELLS}
 
 
-def compose(program, counting, base, *parts):
+def compose(program, counting, base, *parts, workers=1):
     """The program on the engine that is `base` with these parts, the names in `VALUES`, `late`,
     policies and techniques. What is quickened has tagged values if nothing else is there to be
     quickened. Raises `EngineUnavailable`."""
@@ -51,6 +53,8 @@ def compose(program, counting, base, *parts):
             " what is added to 'inlined' is compiled away; add it to 'template'"
         )
     executable, mechanism = BASES[base]
+    if workers > 1:
+        return _on_workers(program, counting, base, mechanism, workers)
     name = "+".join((base, *parts))
     techniques = [part for part in parts if part in TECHNIQUES]
     policies = [part for part in parts if part in POLICIES]
@@ -99,3 +103,13 @@ def compose(program, counting, base, *parts):
                 name, mechanism, values, late, program, counting, fitting(QuickeningEmitter)
             )
     return executable(name, mechanism, values or RAW, late, program, counting)
+
+
+def _on_workers(program, counting, engine, storage, workers):
+    if workers > MAX_WORKERS:
+        raise EngineUnavailable(f"{workers} workers are too many: at most {MAX_WORKERS} can work")
+    if not program.has_tasks:
+        raise EngineUnavailable("the program has no tasks, so one worker does all that there is")
+    if counting:
+        raise EngineUnavailable("instructions are counted, and fuel is limited, on one worker only")
+    return WorkersExecutable(engine, storage, program, workers)

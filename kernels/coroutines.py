@@ -12,9 +12,9 @@ transformation is made from the VM's code instead: the verifier's stack maps say
 suspension; a trap, and a deadlock of tasks that do not even run, must tell the place of every call,
 which LLVM's frames hide; resuming a caller with a result, and a trap without unwinding, need no
 protocol on top; frames have their sizes before anything is optimised; and the builds that count are
-not optimised at all. Queues, records and channels are those of the interpreters (`queues`,
-`channels`): the native scheduler knows no accounts of memory, no results that can be taken twice,
-and nothing that tells who waits where.
+not optimised at all. Queues, records and channels are those of the interpreters
+(`queues`, `channels`), whose order is part of the language; on several workers, where there is no
+such order, they are those of the native scheduler (`workers`).
 """
 
 from llvmlite import ir
@@ -24,7 +24,6 @@ from vmlab.isa import (
     TASK_DESCRIPTOR_WORDS,
     TASKS,
     Flow,
-    Trap,
     further_stack_words,
 )
 from vmlab.kernels.channels import Channels
@@ -46,10 +45,11 @@ from vmlab.kernels.straight import FunctionEmitter, ProgramEmitter
 from vmlab.kernels.values import I1, I64, WORDS, i64
 
 # A descriptor, around what `queues` has there: the innermost frame; the words of the VM's stack
-# that the task has paid for; what it waits for; and what the instruction that it waits at pushes,
-# or would send.
-FRAME, ROOM, AWAITED = range(3)
-GIVEN = 6
+# that the task has paid for; what the instruction that it waits at pushes, or would send; and what
+# it waits for. The native scheduler's Task has the same there (`workers`), and its status before.
+FRAME, ROOM = 2, 3
+GIVEN = 5
+AWAITED = 7
 
 # Main's stack costs nothing.
 UNLIMITED = 1 << 62
@@ -159,24 +159,38 @@ class Routine(Coroutines):
             self.b.ret(i64(trap.code))
 
 
+class Growth(Routine):
+    """Emits the function `grow`, which leaves the trap in the context."""
+
+    def trap_if(self, condition, trap):
+        with self.b.if_then(condition):
+            self.put("trap", i64(trap.code))
+            self.b.ret(ir.Constant(I1, 1))
+
+
 class TaskProgramEmitter(ProgramEmitter):
     """Emits a module for a program with tasks."""
 
     LINKAGE = (*ProgramEmitter.LINKAGE, I64)  # and the words of the VM's stack below the call
+    MAIN_ENDED = 0  # the code with which main's end ends the run
 
     def __init__(self, engine, storage, values, late, program, graph, counting):
         self.layout = Layout(program, graph, storage, values)
         self.entries = {}
         super().__init__(engine, storage, values, late, program, graph, counting)
 
+    def emitter(self, kind):
+        """What emits in place of one of the classes here."""
+        return kind
+
     @property
     def body(self):
-        return TaskFunctionEmitter
+        return self.emitter(TaskFunctionEmitter)
 
     @property
     def resumable_body(self):
         """What emits a function that can suspend."""
-        return CoroutineEmitter
+        return self.emitter(CoroutineEmitter)
 
     def _self_inlining_levels(self, index):
         # What inlines itself keeps its locals in the caller's frame, which has no place for them.
@@ -197,7 +211,7 @@ class TaskProgramEmitter(ProgramEmitter):
 
     def _begin(self):
         self.grow = self._grow()
-        self.main_ends = self._end("main.ends", lambda routine: routine.b.ret(i64(0)))
+        self.main_ends = self._end("main.ends", lambda routine: routine.b.ret(i64(self.MAIN_ENDED)))
         self.ends = {
             False: self._end("ends", lambda routine: routine.end_task(None)),
             True: self._end("ends.value", self._end_with_value),
@@ -215,12 +229,14 @@ class TaskProgramEmitter(ProgramEmitter):
             return
         super()._emit(index)
         if index in self.entries:
-            EntryEmitter(self, index, self.entries[index], levels=0).emit_function(None)
+            emitter = self.emitter(EntryEmitter)
+            emitter(self, index, self.entries[index], levels=0).emit_function(None)
 
     def _end(self, name, emit):
         """The address of a frame below those of a task: what is resumed when they have ended."""
         function = self._declare_resumed(name)
-        emit(Routine(self, ir.IRBuilder(function.append_basic_block()), function.args[0]))
+        b = ir.IRBuilder(function.append_basic_block())
+        emit(self.emitter(Routine)(self, b, function.args[0]))
         frame = ir.GlobalVariable(self.module, function.type, f"{name}.frame")
         frame.linkage = "internal"
         frame.global_constant = True
@@ -241,16 +257,11 @@ class TaskProgramEmitter(ProgramEmitter):
             set.add(function.attributes, attribute)
         context, needed = function.args
         b = ir.IRBuilder(function.append_basic_block())
-        routine = Routine(self, b, context)
+        routine = self.emitter(Growth)(self, b, context)
         task = routine.pointer("current")
         zeros = routine.intrinsic("llvm.ctlz", b.sub(needed, i64(1)), ir.Constant(I1, 0))
         words = b.shl(i64(1), b.sub(i64(64), zeros))
-        cost = b.sub(words, routine.further_words(task))
-        room = routine.heap_room(routine.get("heap_used"))
-        with b.if_then(b.icmp_signed(">", cost, room)):
-            routine.put("trap", i64(Trap.OUT_OF_MEMORY.code))
-            b.ret(ir.Constant(I1, 1))
-        routine.add_to("task_words", cost)
+        routine.charge(b.sub(words, routine.further_words(task)))
         routine.write(task, ROOM, words)
         b.ret(ir.Constant(I1, 0))
         return function
@@ -264,20 +275,25 @@ class TaskProgramEmitter(ProgramEmitter):
         self.values.begin_run(routine)
         begin_tasks(routine, block_words(self.values))
         begin_lists(routine, len(self.layout.sizes))
-        task, words = routine.pointer("blocks"), routine.pointer("args")
-        routine.write(task, ROOM, i64(UNLIMITED))
-        args = [
-            self.values.load(routine, routine.word(words, self.values.words * i), "frame")
-            for i in range(len(function.params))
-        ]
-        entry = self.entries[index]
-        frame = routine.new_frame(index, entry, self.main_ends, i64(1), i64(0), args)
-        code = b.call(entry, [context, frame], cconv=CONVENTION)
+        task = routine.pointer("blocks")
+        frame = self._launch_main(routine, task)
+        code = b.call(self.entries[index], [context, frame], cconv=CONVENTION)
         with b.if_then(b.icmp_unsigned("==", code, i64(0))):
             if function.result:
                 self.values.take_result(routine, routine.given(task, 0))
             self.values.end_run(routine)
         return code
+
+    def _launch_main(self, routine, task):
+        """Main's frame, and what its task pays."""
+        index, words = self.program.main_index, routine.pointer("args")
+        routine.write(task, ROOM, i64(UNLIMITED))
+        args = [
+            self.values.load(routine, routine.word(words, self.values.words * i), "frame")
+            for i in range(len(self.program.main.params))
+        ]
+        entry = self.entries[index]
+        return routine.new_frame(index, entry, self.main_ends, i64(1), i64(0), args)
 
 
 class TaskFunctionEmitter(Coroutines, FunctionEmitter):

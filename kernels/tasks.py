@@ -29,7 +29,7 @@ from vmlab.kernels.queues import begin_lists, begin_tasks
 from vmlab.kernels.values import I1, WORDS, i64
 
 # A descriptor: the registers, and its stack around what `queues` has there.
-PC, SP, FP, RP = REGISTERS = range(4)
+PC, SP, FP, RP = REGISTERS = 1, 2, 3, 5
 BASE, END = 6, 7
 
 # Where a waiting task keeps them, above its stack pointer.
