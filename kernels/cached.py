@@ -51,13 +51,14 @@ class CachedEmitter(HandlerEmitter):
         self.store(self.registers.top, self.pointer("stack"), "frame")
         super()._halt()
 
-    def _operands_in_memory(self):
+    def _spill(self):
         self.store(self.registers.top, self.registers.sp, "frame")
+
+    def _operands_end(self):
         return self.word(self.registers.sp, 1)
 
-    def _left(self, result):
-        fp = self.registers.fp
+    def _left(self, first, result):
         if result is not None:
-            return self.registers._replace(sp=fp, top=to_word(self.b, result))
-        below = self.word(fp, -1)
+            return self.registers._replace(sp=first, top=to_word(self.b, result))
+        below = self.word(first, -1)
         return self.registers._replace(sp=below, top=self.load(below, "frame"))

@@ -31,10 +31,8 @@ class Channels(Queues):
     def channel_new(self, capacity):
         b = self.b
         self.trap_if(b.icmp_signed("<", capacity, i64(0)), Trap.NEGATIVE_LENGTH)
-        room = b.sub(self.heap_room(self.get("heap_used")), i64(CHANNEL_HEADER_WORDS))
-        self.trap_if(b.icmp_signed(">", capacity, room), Trap.OUT_OF_MEMORY)
+        self.charge(capacity, CHANNEL_HEADER_WORDS)
         words = b.add(capacity, i64(CHANNEL_HEADER_WORDS))
-        self.add_to("task_words", words)
         channel = self.pointer("fresh_channel")
         self.put("fresh_channel", self.address_of(b.gep(channel, [words], inbounds=True)))
         self.add_to("channels_made", i64(1))

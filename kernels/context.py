@@ -68,6 +68,10 @@ FIELDS = (
     "fresh_segment",  # address of the memory that was never a segment
     "fresh_channel",  # address of the memory that was never a channel
     "channels_made",  # their number
+    # Programs with several workers; see workers.py. Each has a context of its own.
+    "shared",  # address of the context whose `workers.SHARED` hold for all of them
+    "worker",  # address of the worker
+    "output_lock",  # the lock that guards the output
 )
 INDEX = {name: i for i, name in enumerate(FIELDS)}
 

@@ -21,9 +21,9 @@ OWN = PC
 class CopyingEmitter(TaskHandlerEmitter):
     COPIES = True
 
-    @staticmethod
-    def first_record(m, values):
-        first = TaskHandlerEmitter.first_record(m, values)
+    @classmethod
+    def first_record(cls, m, values):
+        first = super().first_record(m, values)
         m.store(m.get("saved"), m.word(m.pointer("blocks"), OWN), "task")
         return first
 

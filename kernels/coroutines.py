@@ -12,9 +12,9 @@ transformation is made from the VM's code instead: the verifier's stack maps say
 suspension; a trap, and a deadlock of tasks that do not even run, must tell the place of every call,
 which LLVM's frames hide; resuming a caller with a result, and a trap without unwinding, need no
 protocol on top; frames have their sizes before anything is optimised; and the builds that count are
-not optimised at all. Queues, records and channels are those of the interpreters (`queues`,
-`channels`): the native scheduler knows no accounts of memory, no results that can be taken twice,
-and nothing that tells who waits where.
+not optimised at all. Queues, records and channels are those of the interpreters
+(`queues`, `channels`), whose order is part of the language; on several workers, where there is no
+such order, they are those of the native scheduler (`workers`).
 """
 
 from llvmlite import ir
@@ -45,8 +45,9 @@ from vmlab.kernels.task_functions import (
 from vmlab.kernels.values import I64, WORDS, i64
 
 # Of a descriptor, beside what all tasks of straight code have there: the innermost frame, and what
-# the task waits for.
-FRAME, AWAITED = 0, 2
+# the task waits for. The native scheduler's Task has the same there (`workers`), and its status
+# before.
+FRAME, AWAITED = 2, 7
 
 # All registers are free for whoever is resumed: nobody is returned to.
 CONVENTION = "preserve_nonecc"
@@ -132,6 +133,8 @@ class CoroutineRoutine(Coroutines, Routine):
 class CoroutineProgramEmitter(TaskProgramEmitter):
     """Emits a module whose tasks are coroutines."""
 
+    MAIN_ENDED = 0  # the code with which main's end ends the run
+
     def __init__(self, engine, storage, values, late, program, graph, counting):
         self.layout = Layout(program, graph, storage, values)
         self.entries = {}
@@ -143,7 +146,12 @@ class CoroutineProgramEmitter(TaskProgramEmitter):
 
     @property
     def body(self):
-        return PlainEmitter
+        return self.emitter(PlainEmitter)
+
+    @property
+    def resumable_body(self):
+        """What emits a function that can suspend."""
+        return self.emitter(CoroutineEmitter)
 
     def _self_inlining_levels(self, index):
         # What inlines itself keeps its locals in the caller's frame, which has no place for them.
@@ -164,7 +172,7 @@ class CoroutineProgramEmitter(TaskProgramEmitter):
 
     def _begin(self):
         super()._begin()
-        self.main_ends = self._end("main.ends", lambda routine: routine.b.ret(i64(0)))
+        self.main_ends = self._end("main.ends", lambda routine: routine.b.ret(i64(self.MAIN_ENDED)))
         self.ends = {
             False: self._end("ends", lambda routine: routine.end_task(None)),
             True: self._end("ends.value", self._end_with_value),
@@ -177,16 +185,19 @@ class CoroutineProgramEmitter(TaskProgramEmitter):
 
     def _emit(self, index):
         if self.graph.suspends[index]:
-            CoroutineEmitter(self, index, self.functions[index], levels=0).emit_function(None)
+            body = self.resumable_body(self, index, self.functions[index], levels=0)
+            body.emit_function(None)
             return
         super()._emit(index)
         if index in self.entries:
-            EntryEmitter(self, index, self.entries[index], levels=0).emit_function(None)
+            emitter = self.emitter(EntryEmitter)
+            emitter(self, index, self.entries[index], levels=0).emit_function(None)
 
     def _end(self, name, emit):
         """The address of a frame below those of a task: what is resumed when they have ended."""
         function = self._declare_resumed(name)
-        emit(CoroutineRoutine(self, ir.IRBuilder(function.append_basic_block()), function.args[0]))
+        b = ir.IRBuilder(function.append_basic_block())
+        emit(self.emitter(CoroutineRoutine)(self, b, function.args[0]))
         frame = ir.GlobalVariable(self.module, function.type, f"{name}.frame")
         frame.linkage = "internal"
         frame.global_constant = True
@@ -207,20 +218,25 @@ class CoroutineProgramEmitter(TaskProgramEmitter):
         self.values.begin_run(routine)
         begin_tasks(routine, self.block_words)
         begin_lists(routine, len(self.layout.sizes))
-        task, words = routine.pointer("blocks"), routine.pointer("args")
-        routine.write(task, ROOM, i64(UNLIMITED))
-        args = [
-            self.values.load(routine, routine.word(words, self.values.words * i), "frame")
-            for i in range(len(function.params))
-        ]
-        entry = self.entries[index]
-        frame = routine.new_frame(index, entry, self.main_ends, i64(1), i64(0), args)
-        code = b.call(entry, [context, frame], cconv=CONVENTION)
+        task = routine.pointer("blocks")
+        frame = self._launch_main(routine, task)
+        code = b.call(self.entries[index], [context, frame], cconv=CONVENTION)
         with b.if_then(b.icmp_unsigned("==", code, i64(0))):
             if function.result:
                 self.values.take_result(routine, routine.given(task, 0))
             self.values.end_run(routine)
         return code
+
+    def _launch_main(self, routine, task):
+        """Main's frame, and what its task pays."""
+        index, words = self.program.main_index, routine.pointer("args")
+        routine.write(task, ROOM, i64(UNLIMITED))
+        args = [
+            self.values.load(routine, routine.word(words, self.values.words * i), "frame")
+            for i in range(len(self.program.main.params))
+        ]
+        entry = self.entries[index]
+        return routine.new_frame(index, entry, self.main_ends, i64(1), i64(0), args)
 
 
 class PlainEmitter(Coroutines, TaskFunctionEmitter):

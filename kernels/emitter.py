@@ -206,12 +206,8 @@ class Emitter(Machine, ABC):
     def array_new(self, length: ir.Value) -> ir.Value:
         b = self.b
         self.trap_if(b.icmp_signed("<", length, i64(0)), Trap.NEGATIVE_LENGTH)
-        used = self.get("heap_used")
-        room = self.heap_room(used)
-        self.trap_if(b.icmp_signed(">=", length, room), Trap.OUT_OF_MEMORY)
-        self.put("heap_used", b.add(b.add(used, length), i64(1)))
         # Word 0 of the heap is the array without elements, and belongs to nobody's account.
-        array = b.add(used, i64(1))
+        array = b.add(self.take_heap(length), i64(1))
         header = b.gep(self.heap, [array], inbounds=True)
         self.store(length, header, "length")
         clear = b.module.declare_intrinsic(
@@ -223,6 +219,15 @@ class Emitter(Machine, ABC):
             [first, ir.Constant(ir.IntType(8), 0), b.shl(length, i64(3)), ir.Constant(I1, 0)],
         )
         return array
+
+    def take_heap(self, length: ir.Value) -> ir.Value:
+        """Room for an array of so many elements; the words in use before."""
+        b = self.b
+        used = self.get("heap_used")
+        room = self.heap_room(used)
+        self.trap_if(b.icmp_signed(">=", length, room), Trap.OUT_OF_MEMORY)
+        self.put("heap_used", b.add(b.add(used, length), i64(1)))
+        return used
 
     # Output
 

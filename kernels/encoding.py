@@ -42,6 +42,7 @@ HALT = "halt"  # the opcode that main returns to; it is not an instruction and d
 # The like for tasks: what functions without and with a result return to that were spawned, and
 # what a call goes to that finds no room on the task's stack.
 FINISH, FINISH_VALUE, GROW = "finish", "finish.value", "grow"
+PSEUDO = HALT, FINISH, FINISH_VALUE, GROW
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class InstructionSet:
     @property
     def pseudo(self) -> tuple[str, ...]:
         """The opcodes that stand before every program."""
-        return (HALT, FINISH, FINISH_VALUE, GROW) if self.tasks else (HALT,)
+        return PSEUDO if self.tasks else (HALT,)
 
     def _chosen_by_type(self, opcode) -> bool:
         """Whether the variant is only found when the instruction runs. Where variants push more or
@@ -309,8 +310,7 @@ class _Encoder:
             self._write(place, self.values.words * deepest)
             return
         needed = len(callee.slots) + deepest + FRAME_RECORD_WORDS
-        finish = self.instructions.codes[FINISH_VALUE if callee.result else FINISH]
-        # The opcodes before a program stand in the order of their numbers.
+        finish = self.instructions.pseudo.index(FINISH_VALUE if callee.result else FINISH)
         self._write(place, further_stack_words(needed), finish, TAG[TASKS[callee.result]])
 
     def _constant(self, place, type_, word):

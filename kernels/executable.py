@@ -76,6 +76,7 @@ class State:
         # A request to stop comes before or after the start of a call, never in the middle: its
         # lowered limit without `stop` would look like calls too deep.
         self._starting = threading.RLock()
+        self.workers = []  # their own contexts, if there are several
         self.values = values
         types = [variable.type for variable in program.globals]
         self.args = Slots(values, [slot.type for slot in program.main.slots], "arguments")
@@ -117,7 +118,7 @@ class State:
     def start(self, max_depth: int, fuel: int) -> None:
         """Set the fields that a call changes, for the next one on the calling thread."""
         context = self.context
-        context.native_limit = self._native_limit()
+        context.native_limit = self.native_limit()
         context.fuel_given = fuel
         context.trap = 0
         context.output_used = 0
@@ -126,7 +127,14 @@ class State:
             context.depth_limit = max_depth
             context.frame_limit = context.frames + FRAME_RECORD_WORDS * WORD_BYTES * max_depth
 
-    def _native_limit(self) -> int:
+    def start_workers(self) -> None:
+        """What `start` has set is for each of them."""
+        with self._starting:
+            for own in self.workers:
+                ctypes.memmove(ctypes.byref(own), ctypes.byref(self.context), ctypes.sizeof(own))
+
+    def native_limit(self) -> int:
+        """The lowest address that the calling thread may bring its machine stack to."""
         end, size = machine_stack()
         needed = STACK_RESERVE + self.machine_stack
         if needed > size:
@@ -137,9 +145,19 @@ class State:
 
     def interrupt(self) -> None:
         with self._starting:
-            self.context.stop = 1
-            self.context.depth_limit = 0
-            self.context.frame_limit = 0
+            self._stop(self.context, *self.workers)
+
+    def stop_workers(self) -> None:
+        """As `interrupt`, of this run alone."""
+        with self._starting:
+            self._stop(*self.workers)
+
+    @staticmethod
+    def _stop(*contexts):
+        for context in contexts:
+            context.stop = 1
+            context.depth_limit = 0
+            context.frame_limit = 0
 
     def memory(self) -> dict[str, Memory]:
         """All regions; those that a field of the context has the address of, by its name."""
@@ -276,13 +294,6 @@ class CompiledExecutable(NativeExecutable):
 
     def machine_code(self):
         return self._unit.assembly or native.assembly(self._make_ir(), self._effort)
-
-
-def without_coroutines(engine) -> EngineUnavailable:
-    """The refusal of a program with tasks."""
-    return EngineUnavailable(
-        f"'{engine}' does not run coroutines yet; the engines from 'inlined' to 'late' do"
-    )
 
 
 def number(bits, type_):

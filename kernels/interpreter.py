@@ -32,7 +32,9 @@ class InterpreterExecutable(CompiledExecutable):
         self, engine, dispatch, values, late, program, counting, emitter=None, barrier=NO_BARRIER
     ):
         emitter = emitter or HandlerEmitter
-        instructions = InstructionSet(values, late, emitter.QUICKENED, barrier=barrier)
+        instructions = InstructionSet(
+            values, late, emitter.QUICKENED, program.has_tasks, barrier=barrier
+        )
         encoded = encode(program, instructions)
         self._load(engine, dispatch, instructions, emitter, encoded, program, counting)
         if late:
@@ -228,7 +230,8 @@ class HandlerEmitter(Emitter):
         record_end = self._record_caller()
         callee, args, fresh = self._word(1), self._word(2), self._word(3)
         target = self._callee(callee)
-        sp = self._operands_in_memory()
+        self._spill()
+        sp = self._operands_end()
         top = b.gep(sp, [fresh], inbounds=True)
         self._start_locals(target, sp, top)
         return self.registers._replace(
@@ -249,8 +252,11 @@ class HandlerEmitter(Emitter):
         self.store(b.ptrtoint(fp, I64), b.gep(rp, [i64(1)], inbounds=True), "record")
         return b.gep(rp, [i64(FRAME_RECORD_WORDS)], inbounds=True)
 
-    def _operands_in_memory(self):
-        """Where they end."""
+    def _spill(self):
+        """Put into memory what operands are in registers."""
+
+    def _operands_end(self):
+        """Where they end when all are in memory."""
         return self.registers.sp
 
     def _callee(self, operand):
@@ -276,7 +282,7 @@ class HandlerEmitter(Emitter):
             with self.each_word(fp, end) as slot:
                 self.values.release(self, self.values.load(self, slot, "frame"))
         caller = self._caller()
-        return self._left(result)._replace(**caller)
+        return self._left(fp, result)._replace(**caller)
 
     def _caller(self):
         """The registers that a return brings back."""
@@ -286,13 +292,13 @@ class HandlerEmitter(Emitter):
         pc, fp = (self.b.inttoptr(address, WORDS) for address in (return_pc, caller))
         return {"pc": pc, "fp": fp, "rp": record}
 
-    def _left(self, result):
-        """The registers where the arguments are gone, and the result, if any, has their place."""
-        fp = self.registers.fp
+    def _left(self, first, result):
+        """The registers where the arguments are gone, which began here, and the result, if any,
+        has their place."""
         if result is None:
-            return self.registers._replace(sp=fp)
-        self.values.store(self, result, fp, "frame")
-        return self.registers._replace(sp=self.word(fp, self.values.words))
+            return self.registers._replace(sp=first)
+        self.values.store(self, result, first, "frame")
+        return self.registers._replace(sp=self.word(first, self.values.words))
 
     # What semantics functions ask for
 

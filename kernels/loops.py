@@ -76,8 +76,9 @@ class Loop:
     counted: Counted | None
 
 
-def versioned_loops(program) -> list[dict[int, Loop]]:
-    """The loops with several versions: for each function, the loop that an instruction is in."""
+def versioned_loops(program, parallel: bool = False) -> list[dict[int, Loop]]:
+    """The loops with several versions: for each function, the loop that an instruction is in. With
+    `parallel`, other threads may change globals at any time."""
     found = [innermost_loops(function.code) for function in program.functions]
     together = sum(end - head + 1 for loops in found for head, end in loops)
     if together > ALL_INSTRUCTIONS:
@@ -86,7 +87,7 @@ def versioned_loops(program) -> list[dict[int, Loop]]:
     for index, loops in enumerate(found):
         within = {}
         for head, end in loops:
-            counted = counted_loop(program, index, head, end)
+            counted = counted_loop(program, index, head, end, parallel)
             room = min(COPIES, INSTRUCTIONS // (end - head + 1), ALL_INSTRUCTIONS // together)
             loop = Loop(head, end, 1 if counted else max(room, 1), counted)
             within |= dict.fromkeys(range(head, end + 1), loop)
@@ -117,7 +118,7 @@ def _any_between(places, first, last) -> bool:
     return bisect_left(places, first) < bisect_right(places, last)
 
 
-def counted_loop(program, index, head, end) -> Counted | None:
+def counted_loop(program, index, head, end, parallel: bool = False) -> Counted | None:
     """How the loop counts; None if it does not, or has no access that can be proven."""
     code = program.functions[index].code
     jumps = [i for i in range(head, end + 1) if code[i].opcode.operand is Operand.LABEL]
@@ -130,7 +131,7 @@ def counted_loop(program, index, head, end) -> Counted | None:
         and [i for i in jumps if code[i].target == head] == [back]
     ):
         return None
-    analysis = _Analysis(program, index, head, end)
+    analysis = _Analysis(program, index, head, end, parallel)
     for counter in analysis.stored_once_in_last_block():
         if found := analysis.counted(counter, branch):
             return found
@@ -143,7 +144,7 @@ _OPPOSITE = {"lt.int": "ge.int", "le.int": "gt.int", "gt.int": "le.int", "ge.int
 
 
 class _Analysis:
-    def __init__(self, program, index, head, end):
+    def __init__(self, program, index, head, end, parallel):
         self._program, self._index = program, index
         self._code = program.functions[index].code
         self._variants = program.stack_maps[index].variants
@@ -153,11 +154,10 @@ class _Analysis:
         self._starts = [block.start for block in blocks if block.start in self._body]
         stores = [self._code[i] for i in self._body if self._code[i].opcode.name == "store"]
         self._stored = Counter(store.target for store in stores)
-        self._changed = {("load", slot) for slot in self._stored} | {
-            ("gload", self._code[i].target)
-            for i in self._body
-            if self._code[i].opcode.name == "gstore"
-        }
+        gstores = [self._code[i] for i in self._body if self._code[i].opcode.name == "gstore"]
+        changing = range(len(program.globals)) if parallel else [g.target for g in gstores]
+        self._changed = {("load", slot) for slot in self._stored}
+        self._changed |= {("gload", index) for index in changing}
 
     def stored_once_in_last_block(self):
         last = self._code[self._starts[-1] : self._body.stop]

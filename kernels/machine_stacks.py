@@ -30,15 +30,16 @@ from vmlab.kernels.task_functions import (
 )
 from vmlab.kernels.values import I64, VOID, WORDS, from_word, i64, to_word
 
-# Of a descriptor, beside what all tasks of straight code have there: the pointer of its stack, or 0
-# before it has begun; the site that it waits at, before it has begun the address of its entry; the
-# lowest address that recursion may bring its stack to; and what it waits for, in a word that is
-# written when it need not wait any more. The arguments stand behind the descriptor.
-POINTER, SITE, LIMIT, AWAITED = 0, 2, 3, 7
+# Of a descriptor, beside what all tasks of straight code have there: the lowest address that
+# recursion may bring its stack to; the pointer of its stack, or 0 before it has begun; what it
+# waits for; and the site that it waits at, before it has begun the address of its entry. The last
+# two are written over when the task need not wait any more. The arguments stand behind the
+# descriptor.
+LIMIT, POINTER, AWAITED, SITE = 1, 2, 6, 7
 
 # Above a machine stack: its pointer, and while it is free, the next free one. With a stack of the
 # VM in memory, that stands behind.
-NEXT_FREE = 1
+LEFT, NEXT_FREE = 0, 1
 CONTROL_WORDS = 2
 
 # Before the first stack: the first free one, the pointer of the thread's stack.
@@ -119,9 +120,9 @@ class StackfulProgramEmitter(TaskProgramEmitter):
         for index in self.launched:
             name = f"vm.{self.program.functions[index].name}.task"
             self.entries[index] = self._declare_routine(name, ENTRY)
-            self._emit_entry(index, self.entries[index], self._end_task)
+            self._emit_task_entry(index, self.entries[index], self._end_task)
         self.main_entry = self._declare_routine("vm.main.run", ENTRY)
-        self._emit_entry(self.program.main_index, self.main_entry, self._end_main)
+        self._emit_task_entry(self.program.main_index, self.main_entry, self._end_main)
 
     def _declare_routine(self, name, signature):
         function = ir.Function(self.module, signature, name=name)
@@ -153,7 +154,7 @@ class StackfulProgramEmitter(TaskProgramEmitter):
             b.ret(m.word(header, THREAD))
         m.put("fresh_segment", behind)
         stack = m.words_at(top)
-        b.store(lay_out(b, stack, self.tasks), m.word(stack, POINTER))
+        b.store(lay_out(b, stack, self.tasks), m.word(stack, LEFT))
         b.ret(stack)
 
     def _emit_tasks(self):
@@ -180,14 +181,14 @@ class StackfulProgramEmitter(TaskProgramEmitter):
             head = m.word(m.pointer("segments"), FREE)
             b.store(b.load(head), m.word(stack, NEXT_FREE))
             b.store(m.address_of(stack), head)
-            m.exchange(m.word(stack, POINTER), following)
+            m.exchange(m.word(stack, LEFT), m.word(following, POINTER))
         b.branch(again)
 
         b.position_at_end(ended)
-        m.exchange(m.word(stack, POINTER), m.word(m.pointer("segments"), THREAD))
+        m.exchange(m.word(stack, LEFT), m.word(m.pointer("segments"), THREAD))
         b.unreachable()
 
-    def _emit_entry(self, index, entry, end):
+    def _emit_task_entry(self, index, entry, end):
         """The function, called with the arguments of the running task; then `end`."""
         context, stack = entry.args
         b = ir.IRBuilder(entry.append_basic_block())
@@ -282,14 +283,14 @@ class StackfulFunctionEmitter(Stacks, TaskFunctionEmitter):
         b = self.b
         begins, goes_on = b.append_basic_block("begins"), b.append_basic_block("goes_on")
         begun = b.icmp_unsigned("!=", self.read(task, POINTER), i64(0))
-        here = b.block
+        own, here = self.word(task, POINTER), b.block
         b.cbranch(begun, goes_on, begins)
         b.position_at_end(begins)
         stack = b.call(self.unit.new_stack, [self.context])
         b.branch(goes_on)
         b.position_at_end(goes_on)
         entered = b.phi(WORDS)
-        entered.add_incoming(task, here)
+        entered.add_incoming(own, here)
         entered.add_incoming(stack, begins)
         self.exchange(self.word(self._left, POINTER), entered)
         trapped = b.icmp_unsigned("!=", self.get("trap"), i64(0))

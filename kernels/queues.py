@@ -25,7 +25,7 @@ from vmlab.kernels.values import I64, WORDS, from_word, i64
 
 # Of a descriptor, one cache line: the next in the same queue, its record. The other words are the
 # engine's.
-NEXT, RECORD = 4, 5
+NEXT, RECORD = 0, 4
 
 # A record, which stays: the descriptor, or 0 when the task has finished; those who wait for that,
 # later the result; the place of the `spawn`; the record of the task that executed it. Record 0 is
@@ -36,7 +36,27 @@ DESCRIPTOR, OUTCOME, LAUNCH, LAUNCHER = range(TASK_RECORD_WORDS)
 WHILE_IT_LIVES = TASK_DESCRIPTOR_WORDS + FIRST_STACK_WORDS
 
 
-class Queues(Machine):
+class Account(Machine):
+    """What tasks and channels cost, and what arrays do, is one account. For what has `trap_if`, as
+    an `Emitter` does."""
+
+    def charge(self, words, header=0):
+        """So many words, from 0 to all that there are, and those of a header."""
+        room = self.heap_room(self.get("heap_used"))
+        if header:
+            room = self.b.sub(room, i64(header))
+        self.trap_if(self.b.icmp_signed(">", words, room), Trap.OUT_OF_MEMORY)
+        self.add_to("task_words", self.b.add(words, i64(header)) if header else words)
+
+    def add_to(self, name, number):
+        self.put(name, self.b.add(self.get(name), number))
+
+    def heap_room(self, used):
+        """The words that may still be taken, beside those that arrays have used."""
+        return self.b.sub(self.b.sub(self.get("heap_limit"), used), self.get("task_words"))
+
+
+class Queues(Account):
     """What is emitted for tasks, beside what an engine adds: where frames are, and how control
     gets from one to another. For what has `values` and `trap_if`, as an `Emitter` does."""
 
@@ -63,19 +83,7 @@ class Queues(Machine):
     def give_stack_back(self, task: ir.Value) -> ir.Value:
         """What the stack of a task that has finished has cost beside its first words."""
 
-    # Accounts, and words
-
-    def charge(self, words):
-        room = self.heap_room(self.get("heap_used"))
-        self.trap_if(self.b.icmp_signed(">", words, room), Trap.OUT_OF_MEMORY)
-        self.add_to("task_words", words)
-
-    def add_to(self, name, number):
-        self.put(name, self.b.add(self.get(name), number))
-
-    def heap_room(self, used):
-        """The words that may still be taken, beside those that arrays have used."""
-        return self.b.sub(self.b.sub(self.get("heap_limit"), used), self.get("task_words"))
+    # Words
 
     def address_of(self, pointer):
         return self.b.ptrtoint(pointer, I64)
@@ -98,8 +106,7 @@ class Queues(Machine):
         """A descriptor and a record for a task whose stack costs so many words beside its first."""
         self.charge(self.b.add(further, i64(TASK_RECORD_WORDS + WHILE_IT_LIVES)))
         task = self._new_block(block_words)
-        record = self.pointer("fresh_record")
-        self.put("fresh_record", self.address_of(self.word(record, TASK_RECORD_WORDS)))
+        record = self._new_record()
         launcher = self.read(self.pointer("current"), RECORD)
         self.write(record, DESCRIPTOR, self.address_of(task))
         self.write(record, OUTCOME, i64(0))
@@ -107,6 +114,11 @@ class Queues(Machine):
         self.write(record, LAUNCHER, launcher)
         self.write(task, RECORD, self.address_of(record))
         return task, record
+
+    def _new_record(self):
+        record = self.pointer("fresh_record")
+        self.put("fresh_record", self.address_of(self.word(record, TASK_RECORD_WORDS)))
+        return record
 
     def number(self, record):
         """What the program knows a task by."""

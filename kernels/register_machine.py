@@ -2,18 +2,23 @@
 words, and a handler for every kind of operation, composed with a way of dispatch.
 
 An operation is its opcode, the registers of its results, its sources, and the operand of the stack
-instruction if that has one. Where instructions are counted, it goes on with how many stack
-instructions it stands for, up to the one that may trap and behind it, and with a word for each of
-them: a place where the program can run out of fuel.
+instruction if that has one; at last, where control may go elsewhere, its window. Where instructions
+are counted, it goes on with how many stack instructions it stands for, up to the one that may trap
+and behind it, and with a word for each of them: a place where the program can run out of fuel.
+
+In programs with tasks, what goes elsewhere has its operands in memory, as in other interpreters. In
+place of the window stands where those end that it pops; a call and a spawn have the words before
+that `encoding` has for them, but that a callee clears its locals itself.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from vmlab.isa import Flow, Operand, Trap, Variant
+from vmlab.isa import FRAME_RECORD_WORDS, Flow, Operand, Trap, Variant, further_stack_words
 from vmlab.kernels import register_text
 from vmlab.kernels.barrier import NO_BARRIER
-from vmlab.kernels.encoding import HALT, Encoded, bits
+from vmlab.kernels.encoding import FINISH, FINISH_VALUE, HALT, PSEUDO, Encoded, bits
 from vmlab.kernels.interpreter import HandlerEmitter, InterpreterExecutable
 from vmlab.kernels.names import function_name, intern
 from vmlab.kernels.native import Effort
@@ -21,6 +26,7 @@ from vmlab.kernels.registers import (
     ACCUMULATOR,
     CONSTANT,
     REGISTER,
+    WINDOWED,
     Constant,
     Operation,
     Register,
@@ -40,6 +46,7 @@ class OperationHandler:
     variants: tuple[Variant, ...]
     kinds: str
     results: str
+    operand_words: int = 0
     backward: bool = False  # a jump to itself or to an operation before it
 
     @property
@@ -59,13 +66,20 @@ class OperationHandler:
     @cached_property
     def words(self) -> int:
         """All words but those that only serve counting."""
-        operand = self.variants[-1].opcode.operand if self.variants else None
-        own = {Operand.GLOBAL: 1, Operand.LABEL: 1, Operand.FUNCTION: 2}.get(operand, 0)
-        return self.own_operand + own
+        return self.own_operand + self.operand_words
+
+    @property
+    def window(self) -> int:
+        """The word in which it stands."""
+        return self.words - 1
 
 
+@dataclass(frozen=True)
 class OperationSet:
-    """All operations that can be written in words."""
+    """All operations that can be written in words; `tasks` says whether those of coroutines are
+    among them."""
+
+    tasks: bool
 
     values, late, barrier = RAW, False, NO_BARRIER
 
@@ -82,12 +96,29 @@ class OperationSet:
         return {name: code for code, name in enumerate(self.handlers)}
 
     def _handlers(self):
-        yield OperationHandler(HALT, (), "", "")
-        for variants, kinds, results in operation_kinds():
+        for name in self.pseudo:
+            yield OperationHandler(name, (), "", "")
+        for variants, kinds, results in operation_kinds(self.tasks):
+            words = self._operand_words(variants[-1].opcode) if variants else 0
             jumps = bool(variants) and variants[-1].opcode.operand is Operand.LABEL
             for backward in (False, True) if jumps else (False,):
                 name = _handler_name(name_of(variants, kinds, results), backward)
-                yield OperationHandler(name, variants, kinds, results, backward)
+                yield OperationHandler(name, variants, kinds, results, words, backward)
+
+    @property
+    def pseudo(self) -> tuple[str, ...]:
+        """The opcodes that stand before every program."""
+        return PSEUDO if self.tasks else (HALT,)
+
+    def _operand_words(self, opcode) -> int:
+        match opcode.flow:
+            case Flow.CALL:
+                return 5 if self.tasks else 2
+            case Flow.SPAWN:
+                return 6
+            case Flow.SWITCH:
+                return 1
+        return int(opcode.operand in (Operand.GLOBAL, Operand.LABEL))
 
     def handler(self, operation: Operation, backward: bool) -> OperationHandler:
         return self.handlers[_handler_name(operation.name, backward)]
@@ -97,16 +128,17 @@ def _handler_name(operation: str, backward: bool) -> str:
     return f"{operation}.backward" if backward else operation
 
 
-OPERATIONS = OperationSet()
+# By whether the program has tasks.
+OPERATIONS = {tasks: OperationSet(tasks) for tasks in (False, True)}
 
 
 def encode_operations(program, counting: bool) -> Encoded:
-    codes = translate(program)
+    operations, codes = OPERATIONS[program.has_tasks], translate(program)
     handlers = [
-        [OPERATIONS.handler(op, code.is_backward(at)) for at, op in enumerate(code.operations)]
+        [operations.handler(op, code.is_backward(at)) for at, op in enumerate(code.operations)]
         for code in codes
     ]
-    starts, at = [], 1
+    starts, at = [], len(operations.pseudo)
     for code, row in zip(codes, handlers, strict=True):
         offsets = []
         for operation, handler in zip(code.operations, row, strict=True):
@@ -115,16 +147,18 @@ def encode_operations(program, counting: bool) -> Encoded:
             if counting:
                 at += 2 + len(operation.before) + len(operation.after)
         starts.append(offsets)
-    words, places = [OPERATIONS.codes[HALT]], [None]
+    words: list[int] = []
+    places: list[Place | None] = []
 
     def write(place, *new):
         words.extend(new)
         places.extend([place] * len(new))
 
+    write(None, *(operations.codes[name] for name in operations.pseudo))
     for f, (code, row) in enumerate(zip(codes, handlers, strict=True)):
         for operation, handler, here in zip(code.operations, row, starts[f], strict=True):
             place = Place(f, operation.before[-1]) if operation.before else None
-            write(place, OPERATIONS.codes[handler.name])
+            write(place, operations.codes[handler.name])
             for value in (*operation.results, *operation.sources):
                 match value:
                     case Register(index):
@@ -133,8 +167,10 @@ def encode_operations(program, counting: bool) -> Encoded:
                         write(place, bits(number))
             if operation.flow in (Flow.JUMP, Flow.BRANCH):
                 write(place, starts[f][code.starts[operation.operand]] - here)
-            elif operation.flow is Flow.CALL:
-                write(place, starts[operation.operand][0] - here, operation.window)
+            elif operation.flow in WINDOWED:
+                if operation.operand is not None:
+                    write(place, starts[operation.operand][0] - here)
+                write(place, *_window(operations, program, operation))
             elif operation.operand is not None:
                 write(place, operation.operand)
             if counting:
@@ -149,16 +185,34 @@ def encode_operations(program, counting: bool) -> Encoded:
     return Encoded(words, places, starts[program.main_index][0], functions)
 
 
+def _window(operations: OperationSet, program, operation: Operation) -> Iterator[int]:
+    """The last words of what goes elsewhere."""
+    if operation.operand is None:
+        yield operation.window + len(operation.variants[0].effect.pops)
+    elif not operations.tasks:
+        yield operation.window
+    else:
+        callee = program.functions[operation.operand]
+        params, slots = len(callee.params), len(callee.slots)
+        yield from (params, 0)
+        deepest = program.stack_maps[operation.operand].max_depth
+        if operation.flow is Flow.CALL:
+            yield slots - params + deepest
+        else:
+            yield further_stack_words(slots + deepest + FRAME_RECORD_WORDS)
+            yield operations.pseudo.index(FINISH_VALUE if callee.result else FINISH)
+        yield operation.window + params
+
+
 class RegisterExecutable(InterpreterExecutable):
     """`engine` names the composition; `dispatch` is its way of dispatch."""
 
-    def __init__(self, engine, dispatch, program, counting):
+    def __init__(self, engine, dispatch, program, counting, emitter=None):
+        emitter, operations = emitter or OperationEmitter, OPERATIONS[program.has_tasks]
         encoded = encode_operations(program, counting)
         # The handlers that count are many and large: seconds for LLVM to optimise.
         effort = Effort.QUICK if counting else Effort.FULL
-        self._load(
-            engine, dispatch, OPERATIONS, OperationEmitter, encoded, program, counting, effort
-        )
+        self._load(engine, dispatch, operations, emitter, encoded, program, counting, effort)
 
     def listing(self):
         return register_text.listing(self.program)
@@ -184,18 +238,22 @@ class OperationEmitter(HandlerEmitter):
         self.pushed = []
         self.sources = len(handler.kinds)
         self.word_behind = handler.own_operand
-        if handler.flow is Flow.CALL:
-            after = self._call()
-        elif handler.flow is Flow.RETURN:
-            after = self._return()
-        else:
-            self._compute_all()
-            if counting and handler.flow is Flow.NEXT:
-                self._use_fuel(handler.words + 1, self._word(handler.words))
-            after = self.registers._replace(pc=self.next_pc)
-            if len(self.pushed) == 1:
-                after = after._replace(sp=self._accumulator(self.pushed[0]))
+        after = self.execute(handler.flow)
         self.dispatch.next(self.b, after, self.context, self.heap)
+
+    def execute(self, flow):
+        if flow is Flow.CALL:
+            return self._call()
+        if flow is Flow.RETURN:
+            return self._return()
+        self._compute_all()
+        if self.counting and flow is Flow.NEXT:
+            words = self.handler.words
+            self._use_fuel(words + 1, self._word(words))
+        after = self.registers._replace(pc=self.next_pc)
+        if len(self.pushed) == 1:
+            after = after._replace(sp=self._accumulator(self.pushed[0]))
+        return after
 
     def _compute_all(self):
         if not self.handler.variants and self.handler.kinds:  # a move
@@ -248,9 +306,9 @@ class OperationEmitter(HandlerEmitter):
 
     def _call(self):
         record_end = self._record_caller()
-        target, window = self._word(self.handler.own_operand), self.handler.own_operand + 1
+        target = self._word(self.handler.own_operand)
         return self.registers._replace(
-            pc=self._word_address(target), fp=self._register(window), rp=record_end
+            pc=self._word_address(target), fp=self._register(self.handler.window), rp=record_end
         )
 
     def _return(self):

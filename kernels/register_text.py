@@ -41,9 +41,11 @@ def _listed(program: Program, function: Function, code: RegisterCode) -> Iterato
 def _arguments(program: Program, function: Function, code: RegisterCode, at: int) -> str:
     operation = code.operations[at]
     parts = [_value(function, source) for source in operation.sources]
-    if operation.flow is Flow.CALL:
+    if operation.flow in (Flow.CALL, Flow.SPAWN):
         callee = program.functions[operation.operand]
         parts = [f"{callee.name} at {_register(function, operation.window)}"]
+    elif operation.flow is Flow.SWITCH and operation.variants[0].effect.pops:
+        parts = [f"at {_register(function, operation.window)}"]
     elif operation.flow in (Flow.JUMP, Flow.BRANCH):
         parts.append(f"to {code.starts[operation.operand]}")
     elif operation.variants and operation.variants[0].opcode.operand is Operand.GLOBAL:

@@ -11,7 +11,8 @@ accumulator. A value that is used once and at once is nowhere else.
 
 The registers of a function are the words of its frame: first its slots, then a register for each
 height of the operand stack, its *home*. Where paths meet, every operand is at home. A local that is
-stored to while operands still mean its old value is copied first.
+stored to while operands still mean its old value is copied first. Where control may go elsewhere,
+to a callee or another task, all operands that the instruction pops are at home.
 """
 
 from collections import Counter
@@ -59,7 +60,7 @@ class Operation:
     results   where what is left in the end goes, the top last; to the accumulator alone if the
               next operation takes it from there and nobody else wants it
     operand   the operand of the stack instruction that has one: a global, a callee, an instruction
-    window    of a call: the register that becomes the callee's first
+    window    if its flow is one of `WINDOWED`: the home of the first operand that it pops
     before    the stack instructions that it stands for, up to the one that may trap
     after     those behind
     """
@@ -131,20 +132,26 @@ def _only_moves(variant: Variant) -> bool:
     return variant.opcode.group == "stack" or variant.name in _FORWARDED
 
 
-def operation_kinds() -> Iterator[tuple[tuple[Variant, ...], str, str]]:
-    """The variants, kinds of sources, and kinds of results, of all operations there are."""
+# What goes on elsewhere: it finds the operands at home, which may be a callee's first registers,
+# and there it leaves what it pushes. Only a return hands that on in the accumulator.
+WINDOWED = (Flow.CALL, Flow.SPAWN, Flow.SWITCH)
+
+
+def operation_kinds(tasks: bool) -> Iterator[tuple[tuple[Variant, ...], str, str]]:
+    """The variants, kinds of sources, and kinds of results, of all operations there are; `tasks`
+    says whether those of coroutines are among them."""
     yield (), "", ""
     yield (VARIANTS["swap"],), 2 * REGISTER, 2 * REGISTER
     computing = [
         (variant,)
         for opcode in OPCODES.values()
         for variant in opcode.variants
-        if not _only_moves(variant) and opcode.group != COROUTINES
+        if not _only_moves(variant) and (tasks or opcode.group != COROUTINES)
     ]
     branching = [(comparison, branch) for comparison in COMPARISONS for branch in BRANCHES]
     for variants in [(), *computing, *branching]:
         last = variants[-1] if variants else None
-        results = last is None or (last.effect.pushes and last.opcode.flow is not Flow.CALL)
+        results = last is None or (last.effect.pushes and last.opcode.flow not in WINDOWED)
         for kinds in accepted(variants):
             for result in (REGISTER, ACCUMULATOR) if results else ("",):
                 yield variants, kinds, result
@@ -158,11 +165,10 @@ def accepted(variants: tuple[Variant, ...]) -> tuple[str, ...]:
     if not variants:
         return tuple(KINDS.values())
     first = variants[0]
-    match first.opcode.flow:
-        case Flow.RETURN:
-            return "", *KINDS.values()
-        case Flow.CALL:
-            return ("",)
+    if first.opcode.flow is Flow.RETURN:
+        return "", *KINDS.values()
+    if first.opcode.flow in WINDOWED:
+        return ("",)
     if first.opcode.group == "stack":
         return (2 * REGISTER,)
     pops = first.effect.pops
@@ -233,7 +239,7 @@ class _Translation:
         at = start
         while at < end:
             at = self._step(at, end)
-        if self.function.code[end - 1].opcode.flow in (Flow.NEXT, Flow.CALL):
+        if self.function.code[end - 1].opcode.flow in (Flow.NEXT, *WINDOWED):
             self._bring_home(list(self.away))
             self._settle_pending()
 
@@ -310,8 +316,8 @@ class _Translation:
                 self._jump(at)
             case Flow.BRANCH:
                 self._branch(at, (variant,), jump)
-            case Flow.CALL:
-                self._call(at, instruction.target)
+            case Flow.CALL | Flow.SPAWN | Flow.SWITCH:
+                self._go_elsewhere(at, variant)
             case Flow.RETURN:
                 sources = [self._pop()] if self.function.result else []
                 self._emit(Operation((variant,), tuple(sources)), at)
@@ -435,24 +441,28 @@ class _Translation:
         if jump is not None:
             self._emit(Operation((VARIANTS["jmp"],), operand=following))
 
-    def _call(self, at: int, callee: int) -> None:
-        """The arguments become the callee's first registers, so they and everything that is in
-        their place or above go home."""
-        function = self.program.functions[callee]
-        first = self.depth - len(function.params)
+    def _go_elsewhere(self, at: int, variant: Variant) -> None:
+        """The operands that it pops, and everything that is in their place or above, go home."""
+        target = None
+        pops, pushes = len(variant.effect.pops), len(variant.effect.pushes)
+        if variant.opcode.operand is Operand.FUNCTION:
+            target = self.function.code[at].target
+            callee = self.program.functions[target]
+            pops = len(callee.params)
+            pushes = int(variant.opcode.flow is Flow.SPAWN or callee.result is not None)
+        first = self.depth - pops
         self._bring_home(
             height
             for height, source in self.away.items()
             if height >= first or (isinstance(source, Register) and source.index >= self.first_home)
         )
-        for _ in function.params:
+        for _ in range(pops):
             self._pop()
-        self._emit(
-            Operation((self.map.variants[at],), operand=callee, window=self.first_home + first), at
-        )
-        if function.result:
-            self.computed = self._home(self.depth)
-            self._push(self.computed)
+        self._emit(Operation((variant,), operand=target, window=self.first_home + first), at)
+        for _ in range(pushes):
+            self._push(self._home(self.depth))
+        if pushes and variant.opcode.flow is Flow.CALL:
+            self.computed = self._home(first)
 
     # Moves
 
@@ -486,7 +496,7 @@ class _Translation:
         self.pending = []
         self.operations.append(operation)
         self.last = operation if operation.flow is Flow.NEXT else None
-        if operation.results or operation.flow is Flow.CALL:
+        if operation.results or operation.flow in WINDOWED:
             self.computed = operation.results[0] if len(operation.results) == 1 else None
 
     def _use_accumulator(self, operation: Operation) -> None:

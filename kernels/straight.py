@@ -110,6 +110,7 @@ class ProgramEmitter:
     """Emits a module for a whole program. `module` is the result."""
 
     LINKAGE = (WORDS, I64)  # what is passed to a function before its arguments: context, depth
+    PARALLEL = False  # whether other threads run the program's code at the same time
 
     def __init__(self, engine, storage, values, late, program, graph, counting):
         self.program = program
@@ -122,7 +123,7 @@ class ProgramEmitter:
         # The loops with several versions, by function and instruction.
         self.loops = [{}] * len(program.functions)
         if storage.optimised and not counting:
-            self.loops = versioned_loops(program)
+            self.loops = versioned_loops(program, self.PARALLEL)
         self.levels = [self._self_inlining_levels(index) for index in indices]
         self.functions = [self._declare(index, "") for index in indices]
         self.names = intern(program) if late else None
@@ -131,8 +132,7 @@ class ProgramEmitter:
         self._begin()
         for index in indices:
             self._emit(index)
-        emit_run(self.module, self._emit_main)
-        emit_enter(self.module)
+        self._emit_entry()
 
     @property
     def body(self):
@@ -189,6 +189,11 @@ class ProgramEmitter:
             exact = self._declare(index, ".exact")
             self.body(self, index, exact, levels=0).emit_function(None)
         self.body(self, index, self.functions[index], levels).emit_function(exact)
+
+    def _emit_entry(self):
+        """What Python calls."""
+        emit_run(self.module, self._emit_main)
+        emit_enter(self.module)
 
     def _emit_main(self, b, context):
         main, machine = self.program.main_index, Machine(b, context)

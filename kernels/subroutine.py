@@ -1,6 +1,7 @@
 """One call an instruction: what each computes is a function, and a program is the calls of them,
 one behind the other (subroutine threading; Berndl et al., "Context threading", CGO 2005). Jumps
-are the machine's own, and so are calls and returns of VM functions, as in `template`.
+are the machine's own, and so are calls and returns of VM functions, as in `template`; what has to
+do with tasks and channels, which would not return to where it was called, is as there, too.
 
 An instruction is called like a VM function: it finds its operands where they stand on the stack,
 and its results take the place of the first.
@@ -8,12 +9,14 @@ and its results take the place of the first.
 
 from llvmlite import ir
 
-from vmlab.isa import Flow, Operand
+from vmlab.isa import COROUTINES, Flow, Operand
+from vmlab.kernels.coroutines import CoroutineEmitter, CoroutineProgramEmitter, PlainEmitter
 from vmlab.kernels.emitter import Emitter
 from vmlab.kernels.encoding import bits
-from vmlab.kernels.executable import without_coroutines
 from vmlab.kernels.operands import Memory
+from vmlab.kernels.queues import Account
 from vmlab.kernels.straight import FunctionEmitter, ProgramEmitter, StraightExecutable
+from vmlab.kernels.task_straight import TaskStraightExecutable
 from vmlab.kernels.values import I64, RAW, VOID, WORDS, i64
 
 # With most registers preserved by whoever is called, context and heap stay where they are passed.
@@ -22,9 +25,10 @@ CONVENTION = "preserve_mostcc"
 
 def subroutine(program, counting) -> StraightExecutable:
     """The program on the engine `subroutine`."""
+    executable, emitter = StraightExecutable, CallsEmitter
     if program.has_tasks:
-        raise without_coroutines("subroutine")
-    return StraightExecutable("subroutine", Memory, RAW, False, program, counting, CallsEmitter)
+        executable, emitter = TaskStraightExecutable, TaskCallsEmitter
+    return executable("subroutine", Memory, RAW, False, program, counting, emitter)
 
 
 class CallsEmitter(ProgramEmitter):
@@ -34,24 +38,30 @@ class CallsEmitter(ProgramEmitter):
     def body(self):
         return CallEmitter
 
+    @property
+    def instruction(self):
+        """What emits the function of an instruction."""
+        return InstructionEmitter
+
 
 class CallEmitter(FunctionEmitter):
     """Emits a VM function whose instructions are called."""
 
     def compute(self, variants):
         [variant] = variants
-        if variant.opcode.flow is not Flow.NEXT:
+        opcode = variant.opcode
+        if opcode.flow is not Flow.NEXT or opcode.group == COROUTINES:
             super().compute(variants)
             return
-        args = self.storage.pop_args(len(variant.effect.pops))
+        self.height -= len(variant.effect.pops)
+        first = self.storage.slot(len(self.function.slots) + self.height)
         code = self.b.call(
-            instruction_function(self.unit.module, variant),
-            [self.context, self.heap, *args, *self._operand_argument(variant)],
+            instruction_function(self.unit, variant),
+            [self.context, self.heap, first, *self._operand_argument(variant)],
             cconv=CONVENTION,
         )
-        for _ in variant.effect.pushes:
-            self.storage.push_result(None)
-        if variant.opcode.traps:
+        self.height += len(variant.effect.pushes)
+        if opcode.traps:
             self.leave_if(self.b.icmp_unsigned("!=", code, i64(0)), self.stop_block(code))
 
     def _operand_argument(self, variant):
@@ -66,10 +76,10 @@ class CallEmitter(FunctionEmitter):
         return []
 
 
-def instruction_function(module: ir.Module, variant) -> ir.Function:
+def instruction_function(unit: ProgramEmitter, variant) -> ir.Function:
     """What computes an instruction: `(context, heap, first operand, operand of the instruction)`;
     it returns the code of its trap, or 0, or nothing where it cannot trap."""
-    name = f"op.{variant.name}"
+    name, module = f"op.{variant.name}", unit.module
     if name in module.globals:
         return module.globals[name]
     operand = {Operand.LITERAL: [I64], Operand.LOCAL: [WORDS], Operand.GLOBAL: [I64]}
@@ -81,7 +91,7 @@ def instruction_function(module: ir.Module, variant) -> ir.Function:
     function.linkage = "weak hidden"
     set.add(function.attributes, "nounwind")
     function.calling_convention = CONVENTION
-    InstructionEmitter(function, variant).emit()
+    unit.instruction(function, variant).emit()
     return function
 
 
@@ -127,3 +137,32 @@ class InstructionEmitter(Emitter):
         block = self.b.append_basic_block("stop")
         ir.IRBuilder(block).ret(i64(code))
         return block
+
+
+# The same for programs with tasks.
+
+
+class TaskCallsEmitter(CoroutineProgramEmitter):
+    @property
+    def body(self):
+        return TaskCallEmitter
+
+    @property
+    def resumable_body(self):
+        return CallCoroutineEmitter
+
+    @property
+    def instruction(self):
+        return TaskInstructionEmitter
+
+
+class TaskCallEmitter(PlainEmitter, CallEmitter):
+    pass
+
+
+class CallCoroutineEmitter(CoroutineEmitter, CallEmitter):
+    pass
+
+
+class TaskInstructionEmitter(Account, InstructionEmitter):
+    pass

@@ -9,7 +9,7 @@ from functools import cached_property
 from vmlab.blocks import basic_blocks
 from vmlab.disassembler import instruction_texts
 from vmlab.isa import Flow
-from vmlab.kernels.encoding import HALT, PLAIN, Encoded, Handler, InstructionSet, encode
+from vmlab.kernels.encoding import HALT, Encoded, Handler, InstructionSet, encode
 from vmlab.kernels.interpreter import HandlerEmitter, InterpreterExecutable
 from vmlab.kernels.superinstructions import Joint, chosen, join
 from vmlab.kernels.values import RAW
@@ -34,10 +34,12 @@ class SuperInstructionSet(InstructionSet):
         return chosen()
 
     def _handlers(self):
-        plain = PLAIN.handlers
+        plain = {handler.name: handler for handler in super()._handlers()}
         yield from plain.values()
         for joint in self.joints:
             *front, last = joint.first + joint.second
+            if not plain.keys() >= set(front):
+                continue  # what only programs with tasks have
             # Of a jump and a return there is a handler for each circumstance.
             for kind in (last, f"{last}.backward", f"{last}.value"):
                 if kind in plain:
@@ -49,24 +51,26 @@ class SuperInstructionSet(InstructionSet):
         for f, function in enumerate(program.functions):
             variants = program.stack_maps[f].variants
             for block in basic_blocks(function, calls_end=True):
-                handlers = iter([PLAIN.handler(program, f, at) for at in block])
+                handlers = iter([self.handler(program, f, at) for at in block])
                 parts = join([variants[at].name for at in block], self.joints)
                 yield Place(f, block.start), [[next(handlers) for _ in part] for part in parts]
 
 
-SUPER = SuperInstructionSet(RAW, late=False)
+# By whether the program has tasks.
+SUPER = {tasks: SuperInstructionSet(RAW, late=False, tasks=tasks) for tasks in (False, True)}
 
 
 def encode_super(program: Program) -> Encoded:
     """The code as it is, but the first opcode of a sequence stands for the whole: its handler finds
     the operands where they are."""
-    encoded = encode(program, SUPER)
+    instructions = SUPER[program.has_tasks]
+    encoded = encode(program, instructions)
     words = {place: word for word, place in reversed(list(enumerate(encoded.places)))}
-    for start, parts in SUPER.blocks(program):
+    for start, parts in instructions.blocks(program):
         at = start.instruction
         for part in parts:
             name = "+".join(handler.name for handler in part)
-            encoded.words[words[Place(start.function, at)]] = SUPER.codes[name]
+            encoded.words[words[Place(start.function, at)]] = instructions.codes[name]
             at += len(part)
     return encoded
 
@@ -74,9 +78,10 @@ def encode_super(program: Program) -> Encoded:
 class SuperExecutable(InterpreterExecutable):
     """`engine` names the composition; `dispatch` is its way of dispatch."""
 
-    def __init__(self, engine, dispatch, program, counting):
+    def __init__(self, engine, dispatch, program, counting, emitter=None):
+        emitter, instructions = emitter or SuperEmitter, SUPER[program.has_tasks]
         encoded = encode_super(program)
-        self._load(engine, dispatch, SUPER, SuperEmitter, encoded, program, counting)
+        self._load(engine, dispatch, instructions, emitter, encoded, program, counting)
 
     def listing(self):
         return listing(self.program)
@@ -98,13 +103,14 @@ class SuperEmitter(HandlerEmitter):
             self.handler = part
             self.registers = registers._replace(pc=self.word(registers.pc, word))
             self._raise = None  # a trap is at its own part
-            if part.opcode.flow is Flow.CALL:
+            if part.opcode.flow in (Flow.CALL, Flow.SPAWN, Flow.SWITCH):
                 self._flush()
+            if part.opcode.flow in (Flow.CALL, Flow.SPAWN):
                 self.registers = self.registers._replace(sp=self._operand(self.height))
             after = self.emit_instruction(counting)
             word += part.words
         self._flush()
-        if part.opcode.flow in (Flow.NEXT, Flow.JUMP, Flow.BRANCH):
+        if part.opcode.flow not in (Flow.CALL, Flow.SPAWN, Flow.RETURN):
             after = after._replace(sp=self._operand(self.height))
         self.dispatch.next(self.b, after, self.context, self.heap)
 
@@ -123,7 +129,7 @@ class SuperEmitter(HandlerEmitter):
 def listing(program: Program) -> str:
     """Every instruction, a superinstruction's on one line, with the index of the first."""
     lines, function = [], None
-    for start, parts in SUPER.blocks(program):
+    for start, parts in SUPER[program.has_tasks].blocks(program):
         if start.function != function:
             function = start.function
             texts = instruction_texts(program, function)

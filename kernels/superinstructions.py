@@ -3,7 +3,8 @@
 "Optimizing indirect branch prediction accuracy in virtual machine interpreters", ACM TOPLAS 2007.)
 
 Which ones, `vmlab superinstructions` has measured; superinstructions.json keeps it. Sequences lie
-within basic blocks: nothing jumps into the middle, and calls and jumps come last.
+within basic blocks: nothing jumps into the middle, and calls, jumps and what may let other tasks go
+on come last.
 """
 
 import json

@@ -13,7 +13,6 @@ from vmlab.isa import (
     FRAME_RECORD_WORDS,
     TASKS,
     Flow,
-    Trap,
     further_stack_words,
 )
 from vmlab.kernels.channels import Channels
@@ -23,8 +22,8 @@ from vmlab.kernels.values import I1, I64, WORDS, i64
 # A descriptor, around what `queues` has there: the words of the VM's stack that the task has paid
 # for; and what the instruction that it waits at pushes, or would send. The rest is for the ways to
 # leave a task.
-ROOM = 1
-GIVEN = 6
+ROOM = 3
+GIVEN = 5
 
 # Main's stack costs nothing.
 UNLIMITED = 1 << 62
@@ -62,10 +61,23 @@ class Routine(Descriptors):
         self.values = unit.values
 
 
+class Growth(Routine):
+    """Emits the function `grow`, which leaves the trap in the context."""
+
+    def trap_if(self, condition, trap):
+        with self.b.if_then(condition):
+            self.put("trap", i64(trap.code))
+            self.b.ret(ir.Constant(I1, 1))
+
+
 class TaskProgramEmitter(ProgramEmitter):
     """Emits a module for a program with tasks."""
 
     LINKAGE = (*ProgramEmitter.LINKAGE, I64)  # and the words of the VM's stack below the call
+
+    def emitter(self, kind):
+        """What emits in place of one of the classes that a module here has."""
+        return kind
 
     @property
     @abstractmethod
@@ -89,16 +101,11 @@ class TaskProgramEmitter(ProgramEmitter):
             set.add(function.attributes, attribute)
         context, needed = function.args
         b = ir.IRBuilder(function.append_basic_block())
-        routine = Routine(self, b, context)
+        routine = self.emitter(Growth)(self, b, context)
         task = routine.pointer("current")
         zeros = routine.intrinsic("llvm.ctlz", b.sub(needed, i64(1)), ir.Constant(I1, 0))
         words = b.shl(i64(1), b.sub(i64(64), zeros))
-        cost = b.sub(words, routine.further_words(task))
-        room = routine.heap_room(routine.get("heap_used"))
-        with b.if_then(b.icmp_signed(">", cost, room)):
-            routine.put("trap", i64(Trap.OUT_OF_MEMORY.code))
-            b.ret(ir.Constant(I1, 1))
-        routine.add_to("task_words", cost)
+        routine.charge(b.sub(words, routine.further_words(task)))
         routine.write(task, ROOM, words)
         b.ret(ir.Constant(I1, 0))
         return function

@@ -1,9 +1,8 @@
-"""The interpreters for programs with tasks."""
+"""The interpreters for programs with tasks: their memory, and what is read in it."""
 
 from vmlab.isa import FIRST_STACK_WORDS, FRAME_RECORD_WORDS, WORD_BYTES
 from vmlab.kernels.barrier import NO_BARRIER
 from vmlab.kernels.callgraph import stack_slots
-from vmlab.kernels.encoding import InstructionSet, encode
 from vmlab.kernels.executable import Needs
 from vmlab.kernels.interpreter import InterpreterExecutable
 from vmlab.kernels.task_memory import TaskExecutable
@@ -16,34 +15,22 @@ from vmlab.kernels.tasks import (
     SP,
     TaskHandlerEmitter,
     block_words,
-    record_stride,
 )
 
 
-class TaskInterpreterExecutable(TaskExecutable, InterpreterExecutable):
-    """As `InterpreterExecutable`."""
+class InterpretedTasks(TaskExecutable):
+    """Stands before the interpreter of programs without tasks, which loads the program."""
 
-    def __init__(
-        self, engine, dispatch, values, late, program, counting,
-        emitter=TaskHandlerEmitter, barrier=NO_BARRIER,
-    ):  # fmt: skip
-        instructions = InstructionSet(values, late, tasks=True, barrier=barrier)
-        encoded = encode(program, instructions)
+    def _load(self, engine, dispatch, instructions, emitter, *parts):
+        self._stride = emitter.record_stride(instructions.values)
         self._copies = emitter.COPIES
-        name = f"{engine}.tasks"
-        self._load(name, dispatch, instructions, emitter, encoded, program, counting)
-        if late:
-            self._bind(values)
+        super()._load(f"{engine}.tasks", dispatch, instructions, emitter, *parts)
 
     # Memory
 
     def call(self, args, limits, iterations=1):
         self.state.context.depth_bytes = limits.max_depth * WORD_BYTES * self._stride
         return super().call(args, limits, iterations)
-
-    @property
-    def _stride(self):
-        return record_stride(self.state.values)
 
     def reserve_tasks(self, max_heap, max_depth):
         super().reserve_tasks(max_heap, max_depth)
@@ -58,7 +45,8 @@ class TaskInterpreterExecutable(TaskExecutable, InterpreterExecutable):
         return SEGMENT_LISTS + 2 * self.state.values.words * heap_words
 
     def needs(self, max_depth):
-        slots = stack_slots(self.program, self._graph, max_depth) + FRAME_RECORD_WORDS * max_depth
+        slots = stack_slots(self.program, self._graph, max_depth, self._spare)
+        slots += FRAME_RECORD_WORDS * max_depth
         if not self._copies:
             return Needs(stack=slots, task_slots=self.heap_words)
         # For all tasks, each as large as what it costs: a power of two.
@@ -92,3 +80,13 @@ class TaskInterpreterExecutable(TaskExecutable, InterpreterExecutable):
     def _before(self, pc):
         """The last word of the instruction before."""
         return self._offset(pc) - 1
+
+
+class TaskInterpreterExecutable(InterpretedTasks, InterpreterExecutable):
+    """As `InterpreterExecutable`."""
+
+    def __init__(
+        self, engine, dispatch, values, late, program, counting, emitter=None, barrier=NO_BARRIER
+    ):
+        emitter = emitter or TaskHandlerEmitter
+        super().__init__(engine, dispatch, values, late, program, counting, emitter, barrier)

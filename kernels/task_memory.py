@@ -36,6 +36,19 @@ class TaskExecutable(NativeExecutable):
     def segment_words(self, heap_words: int, max_depth: int) -> int:
         """The region of the segments, for tasks that cost so many words at most."""
 
+    def channel_words(self, heap_words: int) -> int:
+        """The region of the channels that so many words pay for."""
+        return CHANNEL_HEADER_WORDS + heap_words
+
+    def descriptor(self, record: int, address: int) -> list[int]:
+        """Of a task that waits; what its record, at the first address, has of it is the second."""
+        return self.words(address, TASK_DESCRIPTOR_WORDS)
+
+    def channel(self, address: int) -> tuple[int, int]:
+        """The number of a channel, and the place where it was made."""
+        words = self.words(address, CHANNEL_HEADER_WORDS)
+        return words[NUMBER], words[MADE]
+
     @abstractmethod
     def chain(self, task: list[int] | None) -> tuple[Place, ...]:
         """The places in a task that waits; or, where there is none, in the one that trapped."""
@@ -72,7 +85,7 @@ class TaskExecutable(NativeExecutable):
             "records": TASK_RECORD_WORDS + words,
             "blocks": self.block_words() * (1 + tasks),
             "segments": self.segment_words(words, max_depth),
-            "channels": CHANNEL_HEADER_WORDS + words,
+            "channels": self.channel_words(words),
         }
         self._regions = {
             name: Region(size, "tasks and channels", "--max-heap") for name, size in sizes.items()
@@ -128,11 +141,12 @@ class TaskExecutable(NativeExecutable):
 
     def _waiter(self, number, address):
         context = self.state.context
-        place, awaited = self.wait(self.words(address, TASK_DESCRIPTOR_WORDS))
+        own = context.records + WORD_BYTES * TASK_RECORD_WORDS * number
+        place, awaited = self.wait(self.descriptor(own, address))
         function = self.program.functions[place.function]
         if function.code[place.instruction].opcode.name == "join":
             record = self.words(context.records + WORD_BYTES * awaited, TASK_RECORD_WORDS)
             launch = self.instruction(record[LAUNCH])
             return Waiter(number, place, awaited // TASK_RECORD_WORDS, launch)
-        channel = self.words(context.channels + WORD_BYTES * awaited, CHANNEL_HEADER_WORDS)
-        return Waiter(number, place, channel[NUMBER], self.instruction(channel[MADE]))
+        channel, made = self.channel(context.channels + WORD_BYTES * awaited)
+        return Waiter(number, place, channel, self.instruction(made))

@@ -13,9 +13,11 @@ from vmlab.kernels.task_memory import TaskExecutable
 class TaskStraightExecutable(TaskExecutable, StraightExecutable):
     """As `StraightExecutable`; tasks are coroutines."""
 
-    def __init__(self, engine, storage, values, late, program, counting):
+    def __init__(
+        self, engine, storage, values, late, program, counting, emitter=CoroutineProgramEmitter
+    ):
         self._layout = Layout(program, CallGraph.of(program), storage, values)
-        super().__init__(engine, storage, values, late, program, counting, CoroutineProgramEmitter)
+        super().__init__(engine, storage, values, late, program, counting, emitter)
 
     # Memory
 

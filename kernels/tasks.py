@@ -29,7 +29,7 @@ from vmlab.kernels.queues import begin_lists, begin_tasks
 from vmlab.kernels.values import I1, WORDS, i64
 
 # A descriptor: the registers, and its stack around what `queues` has there.
-PC, SP, FP, RP = REGISTERS = range(4)
+PC, SP, FP, RP = REGISTERS = 1, 2, 3, 5
 BASE, END = 6, 7
 
 # Where a waiting task keeps them, above its stack pointer.
@@ -44,29 +44,38 @@ def block_words(values) -> int:
     return TASK_DESCRIPTOR_WORDS + values.words * FIRST_STACK_WORDS
 
 
-def record_stride(values) -> int:
-    """The words of a frame record: as if they were values, since both share the stack."""
-    return values.words * FRAME_RECORD_WORDS
-
-
 class TaskHandlerEmitter(Channels, HandlerEmitter):
     """Emits one handler of an interpreter for programs with tasks, each of which has a stack of its
     own."""
 
     COPIES = False  # whether tasks share one stack
+    RECORD_WORDS = FRAME_RECORD_WORDS
 
-    @staticmethod
-    def first_record(m, values):
+    @classmethod
+    def record_stride(cls, values) -> int:
+        """The words of a frame record: as if they were values, since both share the stack."""
+        return values.words * cls.RECORD_WORDS
+
+    @classmethod
+    def first_record(cls, m, values):
         """Besides, all that belongs to tasks begins anew."""
         begin_tasks(m, block_words(values))
         begin_lists(m, SEGMENT_LISTS)
         main, end = m.pointer("blocks"), m.pointer("stack_end")
         for place, name in ((BASE, "stack"), (END, "stack_end")):
             m.store(m.get(name), m.word(main, place), "task")
-        first = m.word(end, -record_stride(values))
+        first = m.word(end, -cls.record_stride(values))
         m.store(m.get("code"), first, "frame")
-        m.store(i64(0), m.word(first, 1), "frame")
+        cls.keep_distance(m, first, i64(0))
         return first
+
+    @staticmethod
+    def keep_distance(m, record, distance):
+        """Of a new frame to its caller's."""
+        m.store(distance, m.word(record, 1), "frame")
+
+    def _distance(self):
+        return self.load(self.word(self.registers.rp, 1), "frame")
 
     # Instructions
 
@@ -90,63 +99,75 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
 
     def _call(self):
         b = self.b
-        pc, sp, fp, rp = self.registers
+        pc, fp = self.registers.pc, self.registers.fp
         self.safepoint()
-        record = self.word(rp, -record_stride(self.values))
+        record = self._next_record()
         end = self.read(self.pointer("current"), END)
         deep = b.icmp_signed(">", b.sub(end, self.address_of(record)), self.get("depth_bytes"))
         self.trap_if(deep, Trap.CALL_DEPTH_EXCEEDED)
-        callee, args, fresh, operands = (self._word(index) for index in range(1, 5))
-        top = b.gep(sp, [fresh], inbounds=True)
-        full = b.icmp_unsigned(">", b.gep(top, [operands], inbounds=True), record)
-        with self.unlikely(full):
+        callee, args = self._word(1), self._word(2)
+        sp = self._operands_end()
+        top, needed = self._callees_operands(sp)
+        with self.unlikely(b.icmp_unsigned(">", needed, record)):
             self.put("pc", self.address_of(pc))
-            grow = self.word(self.pointer("code"), self.instructions.codes[GROW])
+            grow = self.word(self.pointer("code"), self.instructions.pseudo.index(GROW))
             self.go_on(self.registers._replace(pc=grow))
+        self._spill()
         frame = b.gep(sp, [b.neg(args)], inbounds=True)
         self.store(self.address_of(self.next_pc), record, "frame")
         distance = b.sub(self.address_of(frame), self.address_of(fp))
-        self.store(distance, self.word(record, 1), "frame")
+        self.keep_distance(self, record, distance)
         target = self._callee(callee)
         self._start_locals(target, sp, top)
-        return Registers(target, top, frame, record)
+        return self.registers._replace(pc=target, sp=top, fp=frame, rp=record)
+
+    def _next_record(self):
+        return self.word(self.registers.rp, -self.record_stride(self.values))
+
+    def _callees_operands(self, sp):
+        """Of the function that is called: where its operands begin, and where they can end."""
+        fresh, operands = self._word(3), self._word(4)
+        top = self.b.gep(sp, [fresh], inbounds=True)
+        return top, self.b.gep(top, [operands], inbounds=True)
 
     def _caller(self):
         fp, rp = self.registers.fp, self.registers.rp
-        return_pc, distance = self.load(rp, "frame"), self.load(self.word(rp, 1), "frame")
+        return_pc, distance = self.load(rp, "frame"), self._distance()
         return {
             "pc": self.words_at(return_pc),
             "fp": self.words_at(self.b.sub(self.address_of(fp), distance)),
-            "rp": self.word(rp, record_stride(self.values)),
+            "rp": self.word(rp, self.record_stride(self.values)),
         }
 
     def _grow(self, counting):
         """The stack gets as large as the call at the context's pc needs it. Then that is executed
         anew, so it must not count twice."""
         b, size = self.b, i64(WORD_BYTES * self.values.words)
-        _, sp, _, rp = self.registers
         call = self.pointer("pc")
         self.registers = self.registers._replace(pc=call)
         current = self.pointer("current")
         base, end = self.read(current, BASE), self.read(current, END)
-        fresh, operands = self._word(3), self._word(4)
-        top = b.gep(b.gep(sp, [fresh], inbounds=True), [operands], inbounds=True)
+        _, top = self._callees_operands(self._operands_end())
         below = b.sub(self.address_of(top), base)
-        records = b.sub(end, self.address_of(self.word(rp, -record_stride(self.values))))
+        records = b.sub(end, self.address_of(self._next_record()))
         needed = b.udiv(b.add(below, records), size)
         zeros = self.intrinsic("llvm.ctlz", b.sub(needed, i64(1)), ir.Constant(I1, 0))
         words = b.shl(i64(1), b.sub(i64(64), zeros))
         self.charge(b.sub(words, self._further_words(current)))
         registers = self.move_stack(current, base, end, self._new_segment(words))
         if counting:
-            self.add_to("fuel", i64(1))
+            self.add_to("fuel", self._counted())
         self.go_on(registers)
+
+    def _counted(self):
+        """What a call takes of the fuel."""
+        return i64(1)
 
     def move_stack(self, current, base, end, segment):
         """The registers of the running task when its stack, from `base` to `end`, has come to be
         this segment, which is larger. `segment` is its start and its end."""
         b = self.b
-        _, sp, fp, rp = self.registers
+        sp, fp, rp = self.registers.sp, self.registers.fp, self.registers.rp
         new_base, new_end = (self.address_of(address) for address in segment)
         kept = b.sub(self.address_of(sp), base)
         copy_words(b, segment[0], self.words_at(base), b.lshr(kept, i64(3)))
@@ -221,8 +242,8 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
         callee, args, fresh, further, finish = (self._word(index) for index in range(1, 6))
         task, record = self.new_task(block_words(self.values), further)
         base, end = self._first_stack(task, further)
-        sp = self.registers.sp
-        first = b.gep(sp, [b.neg(args)], inbounds=True)
+        self._spill()
+        first = b.gep(self._operands_end(), [b.neg(args)], inbounds=True)
         passed = b.gep(base, [args], inbounds=True)
         moved = b.sub(self.address_of(first), self.address_of(base))
         with self.each_word(base, passed) as slot:
@@ -231,18 +252,21 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
         top = b.gep(passed, [fresh], inbounds=True)
         target = self._callee(callee)
         self._start_locals(target, passed, top)
-        frame_record = self.word(end, -record_stride(self.values))
+        frame_record = self.word(end, -self.record_stride(self.values))
         back = self.within("code", finish)
         self.store(self.address_of(back), frame_record, "frame")
-        self.store(i64(0), self.word(frame_record, 1), "frame")
-        self._save(task, Registers(target, top, base, frame_record))
+        self.keep_distance(self, frame_record, i64(0))
+        self._save(task, Registers(target, self._no_operands(top), base, frame_record))
         for place, address in ((BASE, base), (END, end)):
             self.write(task, place, self.address_of(address))
         self.get_ready(task)
 
         handle = self.values.wrap(self, self.number(record), self._tag_word(6))
-        self.values.store(self, handle, first, "frame")
-        return self.registers._replace(pc=self.next_pc, sp=self.word(first, self.values.words))
+        return self._left(first, handle)._replace(pc=self.next_pc)
+
+    def _no_operands(self, top):
+        """Where a function's operands end in memory, when it has none and they begin here."""
+        return top
 
     def _tag_word(self, index):
         return self._word(index) if self.values.typed else None
@@ -268,8 +292,11 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
 
     def _finish(self, has_value):
         """The function that was spawned has returned."""
-        fp = self.registers.fp
-        self.end_task(self.values.load(self, fp, "frame") if has_value else None)
+        self.end_task(self._returned() if has_value else None)
+
+    def _returned(self):
+        """What a function has returned that was at the bottom of its stack."""
+        return self.values.load(self, self.registers.fp, "frame")
 
     def give_stack_back(self, task):
         self.free_segment(task)
@@ -284,7 +311,7 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
         self.go_on(self.resume(task))
 
     def resume(self, task):
-        """The registers of a task that is going to run."""
+        """The registers of a task that is going to run; its operands are all in memory."""
         return Registers(*(self.words_at(self.read(task, place)) for place in REGISTERS))
 
     def suspend(self, task, registers):
@@ -306,7 +333,8 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
         for place, word in ((AWAITED, awaited), (SENT, sent)):
             if word is not None:
                 self.store(word, self.word(sp, place), "frame")
-        self.suspend(self.pointer("current"), self.registers._replace(pc=self.next_pc, sp=sp))
+        fp, rp = self.registers.fp, self.registers.rp
+        self.suspend(self.pointer("current"), Registers(self.next_pc, sp, fp, rp))
 
     def sent_by(self, task):
         sp = self.words_at(self.read(task, SP))

@@ -542,7 +542,10 @@ class TextbookExecutable(CompiledExecutable):
 
     def __init__(self, program, counting):
         if program.has_tasks:
-            raise EngineUnavailable("the hand-written interpreter does not run coroutines")
+            raise EngineUnavailable(
+                "the hand-written interpreter does not run coroutines: it is a control for"
+                " dispatch, and stays short enough to be read"
+            )
         for stack_map in program.stack_maps:
             for variant in stack_map.variants:
                 if variant.name.translate(_IDENTIFIER) not in _written():

@@ -9,15 +9,15 @@ import pytest
 
 from vmlab import corpus
 from vmlab.diagnostics import ProgramError
-from vmlab.engines import ENGINES, LADDER, EngineUnavailable, run
+from vmlab.engines import ENGINES, GROUPS, LADDER, EngineUnavailable, run
 from vmlab.expectations import check
 from vmlab.formatter import format_source
 from vmlab.program import Number
 
 NAMES = corpus.names()
 
-# The engines that run coroutines; the others must say that they do not.
-RUN_TASKS = (*LADDER, "reference")
+# The engines that run coroutines; `cpython` and the control must say that they do not.
+RUN_TASKS = (*LADDER, *GROUPS["techniques"], "reference")
 
 # What becomes of stacks, one of each kind.
 POLICIES = ["switch+copy", "threaded+barrier", "threaded+boxed+late+copy+barrier"]

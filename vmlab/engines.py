@@ -117,11 +117,18 @@ class Engine:
     make: str
     parts: tuple[str, ...] = ()
 
-    def build(self, program: Program, *, counting: bool) -> Executable:
-        """Make the program executable. Raises `EngineUnavailable`."""
+    def build(self, program: Program, *, counting: bool, workers: int = 1) -> Executable:
+        """Make the program executable, by so many workers. Raises `EngineUnavailable`."""
         module, function = self.make.split(":")
         maker: Callable[..., Executable] = getattr(importlib.import_module(module), function)
-        return maker(program, counting, *self.parts)
+        if workers == 1:
+            return maker(program, counting, *self.parts)
+        if self.parts not in PARALLEL:
+            raise EngineUnavailable(
+                "it has one worker: several need compiled code whose values are raw, as"
+                " 'inlined' and 'template' have it"
+            )
+        return maker(program, counting, *self.parts, workers=workers)
 
 
 def _composed(name: str, adds: str, beside: str | None, *parts: str) -> Engine:
@@ -158,6 +165,9 @@ ENGINES: dict[str, Engine] = {
                "vmlab.reference:reference"),
     )
 }  # fmt: skip
+
+# The parts of the engines on which several workers can run the tasks of a program.
+PARALLEL = (("inlined",), ("template",))
 
 # What can be added to a base, apart from the ladder: a way to represent values, and late names.
 BASES = ("inlined", "template", "threaded", "switch")

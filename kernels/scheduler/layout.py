@@ -123,6 +123,8 @@ Channel = Structure(
             Field("length", Word, "slots in use"),
             Field("first", Word, "the slot of the oldest value"),
             Field("closed", Word, "1 after close"),
+            Field("made", Word, "the guest's: where it was made"),
+            Field("number", Word, "and its number, in the order of creation"),
         ),
     ),
     Line(
@@ -133,6 +135,36 @@ Channel = Structure(
         ),
     ),
     Line("values sent and not yet received", (Field("slots", Word, "a ring", count=0),)),
+)
+
+Record = Structure(
+    "Record",
+    Line(
+        "what stays of a task of a program",
+        (
+            Field(
+                "waiting",
+                "Task",
+                "the last that waits for its end, linked to those before and at last to the task"
+                " itself; null when it has ended",
+                Sharing.WORKERS,
+            ),
+            Field("outcome", Word, "valid once it has ended"),
+            Field("launch", Word, "where it was launched"),
+            Field("launcher", Word, "the address of the record of who did it"),
+        ),
+    ),
+)
+
+Stock = Structure(
+    "Stock",
+    Line(
+        "a program's free blocks of one size, larger than the workers have; in a line of its own",
+        (
+            Field("lock", Lock, "guards the list"),
+            Field("first", "Block", "or null"),
+        ),
+    ),
 )
 
 Worker = Structure(
@@ -222,4 +254,4 @@ Scheduler = Structure(
     Line("batches of free blocks by size", (Field("depot", "Block", "", count=BLOCK_SIZES),)),
 )
 
-STRUCTURES = (Task, Channel, Worker, Scheduler, List, Lock, Block)
+STRUCTURES = (Task, Channel, Worker, Scheduler, List, Lock, Block, Record, Stock)

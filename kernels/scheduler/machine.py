@@ -39,20 +39,9 @@ class Machine:
         self._memory = mmap.mmap(-1, own + memory + ALIGNMENT)
         start = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
         self.scheduler = -(-start // ALIGNMENT) * ALIGNMENT
-        first = self.scheduler + Scheduler.bytes
-        self.workers = [first + number * Worker.bytes for number in range(workers)]
         self._first_fresh = self.scheduler + own
-        for name, value in (
-            ("workers", workers),
-            ("first_worker", first),
-            ("fresh", self._first_fresh),
-            ("end", self._first_fresh + memory),
-        ):
-            self.put(Scheduler, self.scheduler, name, value)
-        for number, worker in enumerate(self.workers):
-            self.put(Worker, worker, "scheduler", self.scheduler)
-            self.put(Worker, worker, "bit", 1 << number)
-            self.put(Worker, worker, "random", number + 1)
+        end = self._first_fresh + memory
+        self.workers = lay_out(self.scheduler, workers, self._first_fresh, end)
 
     # Words
 
@@ -136,6 +125,21 @@ class Machine:
     def halt(self) -> None:
         """Have the workers leave as soon as their tasks suspend. From any thread."""
         self.kernel.call["halt"](self.scheduler)
+
+
+def lay_out(scheduler: int, workers: int, fresh: int, end: int) -> list[int]:
+    """A scheduler at this address, in memory of zeros, with its workers behind it, and memory for
+    blocks; the addresses of the workers."""
+    first = scheduler + Scheduler.bytes
+    addresses = [first + number * Worker.bytes for number in range(workers)]
+    fields = {"workers": workers, "first_worker": first, "fresh": fresh, "end": end}
+    for name, value in fields.items():
+        Machine.put(Scheduler, scheduler, name, value)
+    for number, worker in enumerate(addresses):
+        Machine.put(Worker, worker, "scheduler", scheduler)
+        Machine.put(Worker, worker, "bit", 1 << number)
+        Machine.put(Worker, worker, "random", number + 1)
+    return addresses
 
 
 # What a Machine calls in its kernel.

@@ -54,6 +54,34 @@ def test_programs_of_the_corpus_run_by_name(vmlab):
     assert vmlab("run", "sieve", "--arg", "n=1_000").stdout == "168\n"
 
 
+# Workers
+
+
+def test_several_workers(vmlab):
+    result = vmlab("run", "fan", "--workers", "3", "--arg", "n=27", "--arg", "workers=5")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "387\n", "")
+    result = vmlab("run", "fan", "--workers", "2", "--arg", "n=1", "--arg", "workers=0")
+    assert result.exit_code == exits.TRAPPED
+    assert "deadlock: every task waits for another" in result.stderr
+    assert "main waits at" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["fan", "--workers", "0"], "'0' is not a whole number, 1 or more"),
+        (["fan", "--workers", "33"], "33 workers are too many: at most 32 can work"),
+        (["fan", "--workers", "2", "--fuel", "10"], "--fuel counts the instructions of one worker"),
+        (["fan", "--workers", "2", "--engine", "switch"], "it has one worker"),
+        (["sieve", "--workers", "2"], "the program has no tasks"),
+    ],
+)
+def test_where_several_workers_are_refused(vmlab, arguments, reason):
+    result = vmlab("run", *arguments)
+    assert (result.exit_code, result.stdout) == (exits.USAGE, "")
+    assert reason in result.stderr
+
+
 # Arguments
 
 

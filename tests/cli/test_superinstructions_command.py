@@ -34,6 +34,11 @@ def test_a_program_must_have_something_to_run(vmlab):
     result = vmlab("superinstructions", "endless.vm")
     assert result.exit_code == exits.USAGE
     assert result.stderr == "Error: endless.vm has no expect line to run\n"
-    result = vmlab("superinstructions", "gcd", "pipeline")
-    assert result.exit_code == exits.USAGE
-    assert result.stderr == "Error: pipeline has tasks, which super does not run\n"
+
+
+def test_programs_with_tasks_are_measured_if_they_are_named(vmlab):
+    result = vmlab("superinstructions", "ring", "--json")
+    assert result.exit_code == 0
+    assert "recv.chan[int]" in {
+        row["second"].split()[-1] for row in json.loads(result.stdout)["joined"]
+    }

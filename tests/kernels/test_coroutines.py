@@ -22,7 +22,7 @@ from vmlab.kernels.values import RAW
 from vmlab.machinecode import count_indirect_jumps
 from vmlab.outcome import Limits, Place
 
-STRAIGHT = ["inlined", "template"]
+STRAIGHT = ["inlined", "template", "subroutine"]
 BUILDS = [(engine, counting) for engine in STRAIGHT for counting in (True, False)]
 
 every_straight = pytest.mark.parametrize("engine", STRAIGHT)

@@ -255,6 +255,54 @@ def test_a_late_name_is_looked_up_once(name: str) -> None:
         fresh.call((), Limits())
 
 
+HANDED_ON = """
+global c: chan[float]
+func give(x: float)
+    gload c
+    load x
+    send
+    gload c
+    close
+    ret
+end
+func main() -> float
+    push 0
+    chan float
+    gstore c
+    push 2.5
+    spawn give
+    pop
+    gload c
+    recv
+    pop
+    gload c
+    recv
+    pop
+    pop
+    ret
+end
+"""
+
+
+@pytest.mark.parametrize("name", [*CHECKED, *LATE])
+def test_instructions_that_wait_have_quickened_before(name: str) -> None:
+    engine = build(name, HANDED_ON)
+    before = written(engine)
+    assert engine.call((), Limits()).outcome.result == 2.5
+    after = written(engine)
+    replaced = {new: old for old, new in zip(before, after, strict=True) if old != new}
+    if engine.instructions.values.checked:
+        waited = ("recv", "send", "close")
+        assert {f"{name}.chan[float].quick" for name in waited} <= set(replaced)
+        # The first `recv` waited, and did not when it was executed again.
+        assert after.count("recv.chan[float].quick") == 2
+    if engine.instructions.late:
+        assert replaced["spawn.bound"] == "spawn"
+        assert "spawn" not in after
+    assert engine.call((), Limits()).outcome.result == 2.5
+    assert written(engine) == after
+
+
 def test_where_nothing_can_be_quickened() -> None:
     with pytest.raises(EngineUnavailable, match="nothing to quicken"):
         build("switch+cells+quickened", TWO_GLOBALS)

@@ -240,6 +240,80 @@ def test_a_trap_is_at_its_instruction_whatever_the_operation_stands_for(n: int, 
         agreed(TRAPS_IN_THE_MIDDLE, n, m, builds=BUILDS, fuel=fuel)
 
 
+WAITING = """
+global c: chan[int]
+func put(n: int, m: int)
+    local k: int
+    gload c
+    load n
+    load m
+    sub
+    send
+    yield
+    load k
+    print
+    ret
+end
+func main(n: int) -> int
+    push 0
+    chan int
+    gstore c
+    load n
+    push 5
+    swap
+    push 9
+    load n
+    push 2
+    store n
+    spawn put
+    swap
+    push 100
+    rot
+    gload c
+    recv
+    push 1
+    spawn put
+    pop
+    yield
+    gload c
+    recv
+    pop
+    add
+    swap
+    yield
+    join
+    add
+    gload c
+    close
+    sub
+    yield
+    add
+    load n
+    mul
+    ret
+end
+"""
+
+
+def test_what_goes_elsewhere_finds_its_operands_at_home() -> None:
+    whole = agreed(WAITING, 7, builds=BUILDS)
+    assert whole.trap is None and whole.output == (0, 0)
+    assert whole.instructions is not None
+    for fuel in range(whole.instructions):
+        agreed(WAITING, 7, builds=BUILDS, fuel=fuel)
+
+
+def test_windows_of_what_goes_elsewhere() -> None:
+    text = "func main()\npush 1\nspawn f\nyield\njoin\nret\nend\nfunc f(n: int)\nret\nend"
+    assert operations(text) == [
+        "move.k s0 <- 1",
+        "spawn f at s0",
+        "yield",
+        "join.task at s0",
+        "ret",
+    ]
+
+
 @pytest.mark.parametrize("name", ["switch+register+boxed", "threaded+register+late"])
 def test_values_are_raw_and_names_bound(name: str) -> None:
     with pytest.raises(EngineUnavailable, match="'register' is made from what the verifier"):
@@ -258,7 +332,7 @@ on_x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="facts about 
 @pytest.mark.parametrize("counting", [False, True])
 def test_handlers_jump_themselves_and_keep_everything_in_registers(counting: bool) -> None:
     code = code_of("threaded+register", corpus.source("sum"), counting)
-    for name, handler in OPERATIONS.handlers.items():
+    for name, handler in OPERATIONS[False].handlers.items():
         lines = body(code, f"op.{name}")
         jumps = sum(re.match(r"jmpq?\s+\*", line) is not None for line in lines)
         ways = 2 if handler.flow is Flow.BRANCH else 1

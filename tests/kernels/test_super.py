@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+from pathlib import Path
 
 import pytest
 from native_engines import agreed, program
@@ -12,9 +13,13 @@ from test_machine_code import body, code_of
 from vmlab import corpus
 from vmlab.engines import EngineUnavailable, find
 from vmlab.isa import VARIANTS, Trap
-from vmlab.kernels.encoding import HALT, encode
-from vmlab.kernels.super_machine import SUPER, SuperHandler, encode_super
+from vmlab.kernels.dispatch import Switch
+from vmlab.kernels.encoding import HALT, InstructionSet, encode
+from vmlab.kernels.super_machine import SUPER, SuperHandler, SuperInstructionSet, encode_super
 from vmlab.kernels.superinstructions import Joint, chosen, join
+from vmlab.kernels.task_techniques import TaskSuperExecutable
+from vmlab.kernels.values import RAW
+from vmlab.outcome import Limits
 
 BUILDS = [
     (engine, counting) for engine in ("super", "threaded+super") for counting in (True, False)
@@ -47,15 +52,18 @@ def test_nothing_is_joined_across_a_label_or_behind_a_call() -> None:
 
 
 def test_only_first_opcodes_change() -> None:
-    for name in ("quicksort", "nbody", "fib"):
-        plain, joined = encode(corpus.load(name)), encode_super(corpus.load(name))
+    for name in ("quicksort", "nbody", "fib", "ring"):
+        loaded = corpus.load(name)
+        instructions = SUPER[loaded.has_tasks]
+        plain = encode(loaded, InstructionSet(RAW, late=False, tasks=loaded.has_tasks))
+        joined = encode_super(loaded)
         assert joined.places == plain.places
         assert joined.entry == plain.entry
         changed = [(a, b) for a, b in zip(plain.words, joined.words, strict=True) if a != b]
         assert changed
-        names = list(SUPER.handlers)
+        names = list(instructions.handlers)
         for before, after in changed:
-            handler = SUPER.handlers[names[after]]
+            handler = instructions.handlers[names[after]]
             assert isinstance(handler, SuperHandler)
             assert handler.parts[0].name == names[before]
 
@@ -147,6 +155,64 @@ def test_fuel_ends_and_traps_strike_at_their_instruction(n: int, m: int) -> None
         assert outcome.trap.trap is Trap.OUT_OF_FUEL
 
 
+TASKS = """
+global c: chan[int]
+func put(n: int) -> int
+    gload c
+    load n
+    send
+    load n
+    ret
+end
+func main() -> int
+    local t: task[int]
+    push 0
+    chan int
+    gstore c
+    push 3
+    spawn put
+    store t
+    push 7
+    gload c
+    recv
+    print
+    print
+    load t
+    join
+    add
+    gload c
+    close
+    ret
+end
+"""
+
+JOINED = [
+    *("gload load", "gload+load send.chan[int]", "push chan", "push spawn"),
+    *("push gload", "push+gload recv.chan[int]", "load join.task[int]", "gload close.chan[int]"),
+]
+
+
+def test_what_lets_other_tasks_go_on_can_be_the_last_of_a_sequence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # The cache does not expect other superinstructions.
+    monkeypatch.setenv("VMLAB_CACHE_DIR", str(tmp_path))
+    instructions = SuperInstructionSet(RAW, late=False, tasks=True)
+    parts = [[tuple(part.split("+")) for part in joint.split()] for joint in JOINED]
+    vars(instructions)["joints"] = [Joint(*joint) for joint in parts]
+    monkeypatch.setitem(SUPER, True, instructions)
+    joined = [
+        [h.name for h in part] for _, block in instructions.blocks(program(TASKS)) for part in block
+    ]
+    assert ["gload", "load", "send.chan[int]"] in joined
+    assert ["push", "gload", "recv.chan[int]"] in joined
+    engine = TaskSuperExecutable("switch+super", Switch, program(TASKS), True)
+    for fuel in range(27):
+        expected = agreed(TASKS, builds=[], fuel=fuel)
+        assert not expected.differences(engine.call((), Limits(fuel=fuel)).outcome)
+    assert expected.result == 10
+
+
 def test_values_are_raw_and_names_bound() -> None:
     with pytest.raises(EngineUnavailable, match="'super' is made from what the verifier knows"):
         find("switch+super+tagged").build(corpus.load("sum"), counting=False)
@@ -155,7 +221,7 @@ def test_values_are_raw_and_names_bound() -> None:
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="facts about x86-64 code")
 def test_a_sequence_has_one_jump_and_keeps_its_operands_in_registers() -> None:
     code = code_of("threaded+super", corpus.source("sum"))
-    for name in SUPER.handlers:
+    for name in SUPER[False].handlers:
         lines = body(code, f"op.{name}")
         jumps = sum(re.match(r"jmpq?\s+\*", line) is not None for line in lines)
         assert jumps == (0 if name == HALT else 1), name

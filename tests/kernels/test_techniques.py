@@ -13,6 +13,7 @@ from test_machine_code import body, code_of
 
 from vmlab.assembler import assemble
 from vmlab.engines import EngineUnavailable, find
+from vmlab.isa import Trap
 from vmlab.kernels.encoding import PLAIN
 from vmlab.machinecode import count_indirect_jumps
 from vmlab.outcome import Limits
@@ -160,3 +161,20 @@ def test_subroutine_calls_a_function_an_instruction() -> None:
         lines = body(code, name)
         assert lines[-1].startswith("ret")
         assert not any(line.startswith(("call", "jmp")) for line in lines)
+
+
+@on_x86
+def test_subroutine_calls_also_where_a_function_can_suspend() -> None:
+    text = SUM.replace("store total", "store total\nyield")
+    code = code_of("subroutine", text)
+    called = {line.split()[1] for line in body(code, "vm.main") if line.startswith("call")}
+    assert {"op.load", "op.add.int", "op.push", "op.sub.int", "op.store"} <= called
+    assert "op.yield" not in called
+
+
+def test_what_subroutine_calls_knows_what_tasks_cost() -> None:
+    text = "func main()\npush 0\nchan int\npop\npush 3\nnewarr int\npop\nret\nend"
+    for counting in (True, False):
+        assert run(text, "subroutine", counting, max_heap=64 + 32).trap is None
+        trapped = run(text, "subroutine", counting, max_heap=64 + 31).trap
+        assert trapped is not None and trapped.trap is Trap.OUT_OF_MEMORY

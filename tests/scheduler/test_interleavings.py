@@ -6,8 +6,17 @@ from functools import partial
 import pytest
 from explore import Access, Cells, Memory, Model, Node, Steps, Violation, explore
 
-from vmlab.kernels.scheduler import channels, locks, memory, parking, runqueue, tasks
-from vmlab.kernels.scheduler.layout import DONE, Block, Channel, Scheduler, Status, Task, Worker
+from vmlab.kernels.scheduler import channels, guests, locks, memory, parking, runqueue, tasks
+from vmlab.kernels.scheduler.layout import (
+    DONE,
+    Block,
+    Channel,
+    Record,
+    Scheduler,
+    Status,
+    Task,
+    Worker,
+)
 
 
 class World:
@@ -272,7 +281,67 @@ def join_and_finish(planted={}):  # noqa: B006
     return Model(world.memory, threads, check)
 
 
+def joins_and_end(planted={}):  # noqa: B006
+    """As `join_and_finish` for guests: two workers let a task wait each for the one that ends on a
+    third. Either goes on once, with the result."""
+    world = World(3, 3)
+    ended, *joining = world.tasks
+    record = Node.of(Record, world.memory, "record")
+    record.waiting = ended
+
+    def made_ready(worker, task):
+        assert task.value == 7
+        world.note(0, task)
+        yield Access("fence")
+
+    def nothing(*_):
+        yield Access("fence")
+
+    steps = world.steps(planted, ready=made_ready, go_on=nothing, give_back=nothing)
+    joins, ends = steps(guests.joins), steps(guests.ends)
+
+    def joiner(number, worker, task):
+        if (yield from joins(worker, task, record)) is not None:
+            assert task.value == 7
+            world.note(number, task)
+
+    def check(threads):
+        assert sorted(world.taken()) == [1, 2]
+        assert record.waiting is None
+
+    threads = [partial(ends, world.workers[0], ended, record, 7)]
+    threads += [partial(joiner, n, world.workers[n], joining[n - 1]) for n in (1, 2)]
+    return Model(world.memory, threads, check)
+
+
 # Channels
+
+
+def close_and_send(planted={}):  # noqa: B006
+    """Either comes first: the channel is closed to the one, or somebody waits when the other
+    closes. The result is the same for both, and nobody is left waiting in a closed channel."""
+    world = World(2, 1)
+    [sender] = world.tasks
+    channel = Node.of(Channel, world.memory, "channel")
+    steps = world.steps(planted)
+    send, close, unlock = map(steps, (channels.send, guests.close, locks.unlock))
+    world.results = Node(world.memory, "results", {"closed": None, "way": None})
+
+    def sending(worker):
+        way = yield from send(worker, sender, channel, 5)
+        if way == channels.SUSPEND:
+            yield from unlock(worker.unlock.lock)
+        world.results.way = way
+
+    def closing(worker):
+        world.results.closed = yield from close(worker, channel)
+
+    def check(ended):
+        way = channels.CLOSED if channel.closed else channels.SUSPEND
+        assert (world.results.closed, world.results.way) == (channel.closed, way)
+
+    threads = [partial(sending, world.workers[0]), partial(closing, world.workers[1])]
+    return Model(world.memory, threads, check)
 
 
 def hand_over(planted={}, capacity=0):  # noqa: B006
@@ -370,6 +439,8 @@ SOUND = [
     (until_all_rest, {}),
     (mutual_exclusion, {}),
     (join_and_finish, {}),
+    (joins_and_end, {}),
+    (close_and_send, {}),
     (hand_over, {}),
     (hand_over, {"capacity": 1}),
     (depot, {}),
@@ -434,6 +505,20 @@ PLANTED = [
         "not Task(task.awaited).joiner.compare_exchange(0, Word(task))",
         "Task(task.awaited).joiner.exchange(Word(task)) == 5",
     ),
+    # one that waits for the end forgets another, or comes when it is too late
+    mutated(
+        joins_and_end,
+        "joins",
+        "if record.waiting.compare_exchange(before, task):",
+        "record.waiting.store(task, relaxed)\n        if True:",
+    ),
+    # a close does not see who waits to send
+    mutated(
+        close_and_send,
+        "close",
+        "channel.closed or channel.senders.first is not None",
+        "channel.closed",
+    ),
     # the last worker to sleep does not see that it is the last
     mutated(until_all_rest, "rest", "(1 << scheduler.workers) - 1", "0"),
     # who waits is put into the list without the lock
@@ -459,6 +544,7 @@ TOO_WEAK = [
         "other.joiner.load(acquire)",
         "other.joiner.load(relaxed)",
     ),
+    mutated(joins_and_end, "joins", "record.waiting.load(acquire)", "record.waiting.load(relaxed)"),
 ]
 
 

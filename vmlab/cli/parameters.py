@@ -67,12 +67,12 @@ def table_format(name: str) -> str:
     return name
 
 
-def build(engine: Engine, program: Program, *, counting: bool) -> Executable:
+def build(engine: Engine, program: Program, *, counting: bool, workers: int = 1) -> Executable:
     """The program on the engine."""
     from vmlab.engines import EngineUnavailable
 
     try:
-        return engine.build(program, counting=counting)
+        return engine.build(program, counting=counting, workers=workers)
     except EngineUnavailable as reason:
         raise unavailable(engine, reason) from None
 

@@ -36,6 +36,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="The engine; `vmlab list` shows them.",
 )
+@click.option(
+    "--workers",
+    type=parameters.whole_number(1),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Threads that run the program's tasks at the same time, at most 32.",
+)
 @argument_option
 @limit_options
 @click.pass_context
@@ -43,20 +51,24 @@ def run(
     context: click.Context,
     name: str,
     engine: Engine,
+    workers: int,
     assignments: Sequence[tuple[str, str]],
     limits: Limits,
 ) -> None:
     """Run a program on one engine.
 
-    Shows the printed values as they come, then main's result, one a line."""
+    Shows the printed values as they come, then main's result, one a line. With several workers,
+    tasks run in no order that is known beforehand."""
     from vmlab.engines import EngineUnavailable
     from vmlab.outcome import bind_arguments, format_number
     from vmlab.supervise import supervised
 
+    if workers > 1 and limits.fuel is not None:
+        raise click.UsageError("--fuel counts the instructions of one worker: leave out --workers")
     program = open_program(name)
     args = bind_arguments(program, parse_arguments(program, assignments))
     # Only code that counts can stop at a number of instructions; other code is faster.
-    executable = build(engine, program, counting=limits.fuel is not None)
+    executable = build(engine, program, counting=limits.fuel is not None, workers=workers)
 
     def show(values: Sequence[Number]) -> None:
         if values:

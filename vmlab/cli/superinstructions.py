@@ -35,8 +35,6 @@ def superinstructions(names: Sequence[str], as_json: bool, output: str | None) -
     if not names:
         programs = {name: p for name, p in programs.items() if not p.has_tasks}
     for name, program in programs.items():
-        if program.has_tasks:
-            raise Stop(f"{name} has tasks, which super does not run", USAGE)
         if not program.expectations:
             raise Stop(f"{name} has no expect line to run", USAGE)
     profiles = {}
