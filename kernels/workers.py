@@ -307,7 +307,7 @@ class ParallelEntryEmitter(Parallel, EntryEmitter):
     pass
 
 
-_EMITTERS = {kind.__mro__[2]: kind for kind in Parallel.__subclasses__()}
+_EMITTERS = {kind.__bases__[1]: kind for kind in Parallel.__subclasses__()}
 
 
 class ParallelProgramEmitter(CoroutineProgramEmitter):
