@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import itertools
 import platform
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, note, seed, settings
@@ -20,6 +22,7 @@ from vmlab.engines import (
     find,
 )
 from vmlab.isa import OPCODES, Trap
+from vmlab.kernels import interpreter, native
 from vmlab.outcome import Limits, Outcome, bind_arguments
 
 from .fans import fans
@@ -65,6 +68,17 @@ TASK_EXAMPLES = 150
 FAN_EXAMPLES = 30
 
 
+_units: dict[str, native.Unit] = {}
+
+
+def _loaded_once(name: str, *how: Any) -> native.Unit:
+    """An interpreter's machine code is the same for all programs."""
+    if name not in _units:
+        _units[name] = native.compile_cached(name, *how)
+    return _units[name]
+
+
+@patch.object(interpreter, "compile_cached", _loaded_once)
 def check(text: str, timed: bool = True) -> Outcome:
     """Run on every engine, in the build that counts and, if so asked, in the one for timing."""
     program = assemble(text)
@@ -156,7 +170,7 @@ def test_every_instruction_is_generated() -> None:
     seen: set[str] = set()
 
     @seed(0)
-    @settings(max_examples=800, deadline=None, database=None)
+    @settings(max_examples=400, deadline=None, database=None)
     @given(programs(coroutines=True))
     def collect(text: str) -> None:
         seen.update(line.split()[0] for line in text.splitlines() if line.startswith("    "))
