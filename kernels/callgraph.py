@@ -90,6 +90,12 @@ def _cycles(calls: tuple[Counter, ...]) -> tuple[tuple[int | None, ...], list[in
     return tuple(cycle), list(done)
 
 
+def launched(program: Program) -> set[int]:
+    """The functions that tasks begin with."""
+    spawned = {i.target for _, _, i in program.sites() if i.opcode.flow is Flow.SPAWN}
+    return {program.main_index, *spawned}
+
+
 def stack_slots(program: Program, graph: CallGraph, max_depth: int, spare: int = 0) -> int:
     """The most slots that locals and operands of all live frames can take, and `spare` more a
     frame: a function outside of all cycles is active once at most, the others `max_depth` times

@@ -14,6 +14,7 @@ from vmlab.kernels.scheduler.layout import MAX_WORKERS
 from vmlab.kernels.straight import StraightExecutable
 from vmlab.kernels.super_machine import SuperExecutable
 from vmlab.kernels.task_interpreter import TaskInterpreterExecutable
+from vmlab.kernels.task_stackful import StackfulExecutable
 from vmlab.kernels.task_straight import TaskStraightExecutable
 from vmlab.kernels.task_techniques import (
     TaskCachedEmitter,
@@ -47,7 +48,8 @@ def compose(program, counting, base, *parts, workers=1):
     """The program on the engine that is `base` with these parts, the names in `VALUES`, `late`,
     policies and techniques. What is quickened has tagged values if nothing else is there to be
     quickened. Raises `EngineUnavailable`."""
-    if base == "inlined" and parts:
+    stackful = "stackful" in parts
+    if base == "inlined" and set(parts) - {"stackful"}:
         raise EngineUnavailable(
             "values in SSA have no slots to tag or box, and LLVM would look the names up itself:"
             " what is added to 'inlined' is compiled away; add it to 'template'"
@@ -68,6 +70,12 @@ def compose(program, counting, base, *parts, workers=1):
     executable = fitting(executable)
     values = next((VALUES[part] for part in parts if part in VALUES), None)
     late = "late" in parts
+    if stackful:
+        if not program.has_tasks:
+            raise EngineUnavailable(
+                "machine stacks are those of tasks, and the program has no tasks"
+            )
+        executable = StackfulExecutable
     if policies:
         barrier = CARD_MARKING if "barrier" in policies else NO_BARRIER
         emitter = None

@@ -76,11 +76,12 @@ FIELDS = (
 INDEX = {name: i for i, name in enumerate(FIELDS)}
 
 # Codes that stand in place of a trap's where the fault is not the program's: compiled recursion has
-# used up the machine's stack; memory for stacks of tasks is left, but in pieces; and what checks at
-# run time would find that the verifier has ruled out, an operand of a wrong type and a name without
-# a meaning.
+# used up the machine's stack; memory for stacks of tasks is left, but in pieces; there are too few
+# machine stacks for its tasks; and what checks at run time would find that the verifier has ruled
+# out, an operand of a wrong type and a name without a meaning.
 MACHINE_STACK = 255
 FRAGMENTED = 252
+STACKS_USED = 251
 TYPE_FAULT = 254
 NAME_FAULT = 253
 FAULTS = {TYPE_FAULT: "an operand of a wrong type", NAME_FAULT: "a name without a meaning"}
@@ -110,6 +111,15 @@ class Region:
         self.floats = memoryview(self._map).cast("B").cast("d")
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
         self.size = size
+
+    def take_small_pages(self) -> None:
+        """Where the system may choose, it takes no more than a page for a word."""
+        if hasattr(mmap, "MADV_NOHUGEPAGE"):
+            self._map.madvise(mmap.MADV_NOHUGEPAGE)
+
+    def give_back(self, start: int, size: int) -> None:
+        """Of so many bytes from a page on, nothing is needed any more."""
+        self._map.madvise(mmap.MADV_DONTNEED, start, size)
 
     def clear(self) -> None:
         ctypes.memset(self.address, 0, self.size)

@@ -19,14 +19,7 @@ such order, they are those of the native scheduler (`workers`).
 
 from llvmlite import ir
 
-from vmlab.isa import (
-    FIRST_STACK_WORDS,
-    TASK_DESCRIPTOR_WORDS,
-    TASKS,
-    Flow,
-    further_stack_words,
-)
-from vmlab.kernels.channels import Channels
+from vmlab.isa import TASK_DESCRIPTOR_WORDS
 from vmlab.kernels.context import MACHINE_STACK
 from vmlab.kernels.entry import stack_pointer
 from vmlab.kernels.frames import (
@@ -41,18 +34,20 @@ from vmlab.kernels.frames import (
     Layout,
 )
 from vmlab.kernels.queues import begin_lists, begin_tasks
-from vmlab.kernels.straight import FunctionEmitter, ProgramEmitter
-from vmlab.kernels.values import I1, I64, WORDS, i64
+from vmlab.kernels.task_functions import (
+    ROOM,
+    UNLIMITED,
+    Descriptors,
+    Routine,
+    TaskFunctionEmitter,
+    TaskProgramEmitter,
+)
+from vmlab.kernels.values import I64, WORDS, i64
 
-# A descriptor, around what `queues` has there: the innermost frame; the words of the VM's stack
-# that the task has paid for; what the instruction that it waits at pushes, or would send; and what
-# it waits for. The native scheduler's Task has the same there (`workers`), and its status before.
-FRAME, ROOM = 2, 3
-GIVEN = 5
-AWAITED = 7
-
-# Main's stack costs nothing.
-UNLIMITED = 1 << 62
+# Of a descriptor, beside what all tasks of straight code have there: the innermost frame, and what
+# the task waits for. The native scheduler's Task has the same there (`workers`), and its status
+# before.
+FRAME, AWAITED = 2, 7
 
 # All registers are free for whoever is resumed: nobody is returned to.
 CONVENTION = "preserve_nonecc"
@@ -64,8 +59,8 @@ def block_words(values) -> int:
     return TASK_DESCRIPTOR_WORDS * values.words
 
 
-class Coroutines(Channels):
-    """What is emitted for frames. `unit` is the program."""
+class Coroutines(Descriptors):
+    """What is emitted for frames."""
 
     def new_frame(self, function, resume, parent, depth, base, args):
         """A frame for a function that begins with these arguments; `resume` is what runs it."""
@@ -121,57 +116,23 @@ class Coroutines(Channels):
         arguments = [self.context, frame]
         self.b.ret(self.b.call(function, arguments, cconv=CONVENTION, tail="musttail"))
 
-    def given(self, task, index):
-        """Where a task finds a value that it goes on with."""
-        return self.word(task, GIVEN + self.values.words * index)
-
     # What queues and channels ask for
 
     def enter(self, task):
         self.resume(self.words_at(self.read(task, FRAME)))
 
-    def push_to(self, task, *kept):
-        for index, value in enumerate(kept):
-            self.values.store(self, value, self.given(task, index), "frame")
 
-    def sent_by(self, task):
-        return self.load(self.given(task, 0), "frame")
-
-    def further_words(self, task):
-        """What its stack costs beside the first words."""
-        room = self.read(task, ROOM)
-        first = self.b.icmp_signed("==", room, i64(FIRST_STACK_WORDS))
-        return self.b.select(first, i64(0), room)
-
-    give_stack_back = further_words
-
-
-class Routine(Coroutines):
-    """Emits what belongs to no instruction; the function returns the code of a trap."""
-
-    def __init__(self, unit, b, context):
-        super().__init__(b, context)
-        self.unit = unit
-        self.values = unit.values
+class CoroutineRoutine(Coroutines, Routine):
+    """The function returns the code of a trap."""
 
     def trap_if(self, condition, trap):
         with self.b.if_then(condition, likely=False):
             self.b.ret(i64(trap.code))
 
 
-class Growth(Routine):
-    """Emits the function `grow`, which leaves the trap in the context."""
+class CoroutineProgramEmitter(TaskProgramEmitter):
+    """Emits a module whose tasks are coroutines."""
 
-    def trap_if(self, condition, trap):
-        with self.b.if_then(condition):
-            self.put("trap", i64(trap.code))
-            self.b.ret(ir.Constant(I1, 1))
-
-
-class TaskProgramEmitter(ProgramEmitter):
-    """Emits a module for a program with tasks."""
-
-    LINKAGE = (*ProgramEmitter.LINKAGE, I64)  # and the words of the VM's stack below the call
     MAIN_ENDED = 0  # the code with which main's end ends the run
 
     def __init__(self, engine, storage, values, late, program, graph, counting):
@@ -179,13 +140,13 @@ class TaskProgramEmitter(ProgramEmitter):
         self.entries = {}
         super().__init__(engine, storage, values, late, program, graph, counting)
 
-    def emitter(self, kind):
-        """What emits in place of one of the classes here."""
-        return kind
+    @property
+    def block_words(self):
+        return block_words(self.values)
 
     @property
     def body(self):
-        return self.emitter(TaskFunctionEmitter)
+        return self.emitter(PlainEmitter)
 
     @property
     def resumable_body(self):
@@ -210,7 +171,7 @@ class TaskProgramEmitter(ProgramEmitter):
         return function
 
     def _begin(self):
-        self.grow = self._grow()
+        super()._begin()
         self.main_ends = self._end("main.ends", lambda routine: routine.b.ret(i64(self.MAIN_ENDED)))
         self.ends = {
             False: self._end("ends", lambda routine: routine.end_task(None)),
@@ -236,7 +197,7 @@ class TaskProgramEmitter(ProgramEmitter):
         """The address of a frame below those of a task: what is resumed when they have ended."""
         function = self._declare_resumed(name)
         b = ir.IRBuilder(function.append_basic_block())
-        emit(self.emitter(Routine)(self, b, function.args[0]))
+        emit(self.emitter(CoroutineRoutine)(self, b, function.args[0]))
         frame = ir.GlobalVariable(self.module, function.type, f"{name}.frame")
         frame.linkage = "internal"
         frame.global_constant = True
@@ -248,32 +209,14 @@ class TaskProgramEmitter(ProgramEmitter):
         value = routine.given(routine.pointer("current"), 0)
         routine.end_task(routine.values.load(routine, value, "frame"))
 
-    def _grow(self):
-        """`i1 grow(context, needed)`: the running task pays for a stack of so many words. 1, and
-        the trap in the context, if that is too much."""
-        function = ir.Function(self.module, ir.FunctionType(I1, [WORDS, I64]), name="grow")
-        function.linkage = "internal"
-        for attribute in ("cold", "noinline", "nounwind"):
-            set.add(function.attributes, attribute)
-        context, needed = function.args
-        b = ir.IRBuilder(function.append_basic_block())
-        routine = self.emitter(Growth)(self, b, context)
-        task = routine.pointer("current")
-        zeros = routine.intrinsic("llvm.ctlz", b.sub(needed, i64(1)), ir.Constant(I1, 0))
-        words = b.shl(i64(1), b.sub(i64(64), zeros))
-        routine.charge(b.sub(words, routine.further_words(task)))
-        routine.write(task, ROOM, words)
-        b.ret(ir.Constant(I1, 0))
-        return function
-
     def _emit_main(self, b, context):
-        index, routine = self.program.main_index, Routine(self, b, context)
+        index, routine = self.program.main_index, CoroutineRoutine(self, b, context)
         function = self.program.functions[index]
         low = b.icmp_unsigned("<", stack_pointer(b), routine.get("native_limit"))
         with b.if_then(low, likely=False):
             b.ret(i64(MACHINE_STACK))
         self.values.begin_run(routine)
-        begin_tasks(routine, block_words(self.values))
+        begin_tasks(routine, self.block_words)
         begin_lists(routine, len(self.layout.sizes))
         task = routine.pointer("blocks")
         frame = self._launch_main(routine, task)
@@ -296,93 +239,22 @@ class TaskProgramEmitter(ProgramEmitter):
         return routine.new_frame(index, entry, self.main_ends, i64(1), i64(0), args)
 
 
-class TaskFunctionEmitter(Coroutines, FunctionEmitter):
-    """Emits a VM function that cannot suspend, in a program with tasks."""
+class PlainEmitter(Coroutines, TaskFunctionEmitter):
+    """Emits a VM function that cannot suspend."""
 
-    def __init__(self, unit, index, llvm_function, levels, parent=None):
-        super().__init__(unit, index, llvm_function, levels, parent)
-        if parent is not None:
-            self.base = parent.inner_base()
-
-    def _take(self, depth, base, *args):
-        self.depth, self.base, self.args = depth, base, args
-
-    def linkage(self):
-        return [self.inner_depth(), self.inner_base()]
-
-    def inner_base(self):
-        """The words of the VM's stack below a function that is called now."""
-        own = self.unit.layout.needed(self.index) - self.map.max_depth + self.storage.height
-        return self.b.add(self.base, i64(own))
-
-    # The stack's account
-
-    def _check_depth(self, exact):
-        super()._check_depth(exact)
-        self._check_room(self.index, self.base)
-
-    def emit_inline(self, args):
-        self._check_room(self.index, self.base)
-        return super().emit_inline(args)
-
-    def _check_room(self, function, base):
-        """Grow the running task's stack where a function needs that, called with so many words
-        below it."""
-        b = self.b
-        needed = b.add(base, i64(self.unit.layout.needed(function)))
-        grow, refused, fits = (b.append_basic_block(n) for n in ("grow", "refused", "fits"))
-        room = self.read(self.pointer("current"), ROOM)
-        b.cbranch(b.icmp_signed(">", needed, room), grow, fits).set_weights([1, 1 << 20])
-        b.position_at_end(grow)
-        b.cbranch(b.call(self.unit.grow, [self.context, needed]), refused, fits)
-        b.position_at_end(refused)
-        self._refuse()
-        b.position_at_end(fits)
-
-    def _refuse(self):
-        """The trap of this function's call is in the context."""
-        if self.parent is None:
-            self.storage.finish(trapped=1)
-            return
-        with self.parent._emitting_in(self.b.block) as b:
-            b.branch(self.parent._unwind_block(i64(self.call_site)))
-
-    # Instructions
-
-    def _emit_instruction(self, instruction, variant):
-        if instruction.opcode.flow is Flow.SPAWN:
-            self._spawn(instruction.target)
-            self.storage.after_instruction()
-        else:
-            super()._emit_instruction(instruction, variant)
-
-    def _spawn(self, target):
-        self.safepoint()
-        callee = self.unit.program.functions[target]
-        args = self._pop_kept(len(callee.params))
-        further = further_stack_words(self.unit.layout.needed(target))
-        task, record = self.new_task(block_words(self.values), i64(further))
+    def prepare(self, task, target, args):
         entry = self._entry(target)
-        end = self.unit.ends[callee.result is not None]
+        end = self.unit.ends[self.unit.program.functions[target].result is not None]
         frame = self.new_frame(target, entry, end, i64(1), i64(0), args)
         self.write(task, FRAME, self.address_of(frame))
-        self.write(task, ROOM, i64(further or FIRST_STACK_WORDS))
-        self.get_ready(task)
-        self.push(self.values.wrap(self, self.number(record), TASKS[callee.result]))
-
-    def _pop_kept(self, count):
-        return [self.pop() for _ in range(count)][::-1]
 
     def _entry(self, target):
         """What a task begins with that runs this function."""
         suspends = self.unit.graph.suspends[target]
         return self._callee(target) if suspends else self.unit.entries[target]
 
-    def place(self):
-        return i64(self.site)
 
-
-class CoroutineEmitter(TaskFunctionEmitter):
+class CoroutineEmitter(PlainEmitter):
     """Emits a VM function that can suspend."""
 
     def __init__(self, unit, index, llvm_function, levels):
@@ -412,22 +284,6 @@ class CoroutineEmitter(TaskFunctionEmitter):
         self._emit_blocks()
 
     # Suspensions
-
-    def _emit_instruction(self, instruction, variant):
-        if instruction.opcode.flow is not Flow.SWITCH:
-            super()._emit_instruction(instruction, variant)
-            return
-        # Its operands pass through memory, whether it waits or not.
-        self._behind = self.b.append_basic_block("behind")
-        self.compute((variant,))
-        self.storage.after_instruction()
-        self.storage.leave_block()
-        self.b.branch(self._behind)
-        self._go_on_behind()
-
-    def _go_on_behind(self):
-        self.b.position_at_end(self._behind)
-        self.storage.enter_block(self.map.before[self.at + 1])
 
     def leave(self, awaited=None, sent=None):
         task = self.pointer("current")

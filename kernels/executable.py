@@ -205,6 +205,10 @@ class NativeExecutable(Executable):
     def needs(self, max_depth: int) -> Needs:
         """The memory to run with so many frames."""
 
+    def deepest_stack(self) -> str:
+        """The machine stack that recursion can use up, for people."""
+        return f"the machine stack of this thread ({machine_stack().size:,} bytes)"
+
     def memory(self) -> dict[str, Memory]:
         """As `State.memory`, with what the engine itself has added."""
         return self.state.memory()
@@ -225,8 +229,8 @@ class NativeExecutable(Executable):
         elapsed = time.perf_counter_ns() - start
         if code == MACHINE_STACK:
             raise EngineUnavailable(
-                f"the machine stack of this thread ({machine_stack().size:,} bytes) is used up "
-                f"before {limits.max_depth:,} frames; lower --max-depth"
+                f"{self.deepest_stack()} is used up before {limits.max_depth:,} frames; lower"
+                " --max-depth"
             )
         if code == FRAGMENTED:
             raise EngineUnavailable(

@@ -16,7 +16,7 @@ from vmlab.isa import (
     TASK_RECORD_WORDS,
     Flow,
 )
-from vmlab.kernels.callgraph import CallGraph
+from vmlab.kernels.callgraph import CallGraph, launched
 from vmlab.kernels.liveness import live_locals
 from vmlab.kernels.operands import Memory, Ssa
 from vmlab.kernels.values import Raw, llvm_type, to_word
@@ -62,9 +62,7 @@ class Layout:
     @cached_property
     def launched(self) -> set[int]:
         """The functions that tasks begin with."""
-        sites = self.program.sites()
-        spawned = {i.target for _, _, i in sites if i.opcode.flow is Flow.SPAWN}
-        return {self.program.main_index, *spawned}
+        return launched(self.program)
 
     @cached_property
     def lines(self) -> dict[int, int]:
@@ -97,11 +95,6 @@ class Layout:
     def sizes(self) -> list[int]:
         """The sizes that there are, in lines: one list of free frames each."""
         return sorted(set(self.lines.values()))
-
-    def needed(self, function: int) -> int:
-        """The words of the VM's stack that a call of a function takes, beside those below it."""
-        slots = len(self.program.functions[function].slots)
-        return slots + self.program.stack_maps[function].max_depth + FRAME_RECORD_WORDS
 
     def region_words(self, heap_words: int, max_depth: int) -> int:
         """Memory in which frames never run out, whatever order they come and go in: for each size,

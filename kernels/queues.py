@@ -178,14 +178,18 @@ class Queues(Account):
 
     def _run_next(self):
         """The first that is ready goes on; without one, it is a deadlock."""
-        first = self._first_ready()
-        self.trap_if(self.b.icmp_unsigned("==", first, i64(0)), Trap.DEADLOCK)
+        first = self.first_to_run()
         following = self.b.load(self.word(self.words_at(first), NEXT))
         with self.b.if_then(self.b.icmp_unsigned("==", following, i64(0))):
             self.put("ready_end", self.address_of(self.field("ready")))
         self._switch_to(first, following)
 
-    def _first_ready(self):
+    def first_to_run(self):
+        first = self.first_ready()
+        self.trap_if(self.b.icmp_unsigned("==", first, i64(0)), Trap.DEADLOCK)
+        return first
+
+    def first_ready(self):
         # A plain load: `get_ready` may have written the word as one of a descriptor.
         return self.b.load(self.field("ready"))
 
@@ -252,7 +256,7 @@ class Queues(Account):
 
     def yield_turn(self):
         b = self.b
-        first = self._first_ready()
+        first = self.first_ready()
         others = b.append_basic_block("others")
         alone = b.append_basic_block("alone")
         b.cbranch(b.icmp_unsigned("!=", first, i64(0)), others, alone)

@@ -10,7 +10,7 @@ and its results take the place of the first.
 from llvmlite import ir
 
 from vmlab.isa import COROUTINES, Flow, Operand
-from vmlab.kernels.coroutines import CoroutineEmitter, TaskFunctionEmitter, TaskProgramEmitter
+from vmlab.kernels.coroutines import CoroutineEmitter, CoroutineProgramEmitter, PlainEmitter
 from vmlab.kernels.emitter import Emitter
 from vmlab.kernels.encoding import bits
 from vmlab.kernels.operands import Memory
@@ -142,7 +142,7 @@ class InstructionEmitter(Emitter):
 # The same for programs with tasks.
 
 
-class TaskCallsEmitter(TaskProgramEmitter):
+class TaskCallsEmitter(CoroutineProgramEmitter):
     @property
     def body(self):
         return TaskCallEmitter
@@ -156,7 +156,7 @@ class TaskCallsEmitter(TaskProgramEmitter):
         return TaskInstructionEmitter
 
 
-class TaskCallEmitter(TaskFunctionEmitter, CallEmitter):
+class TaskCallEmitter(PlainEmitter, CallEmitter):
     pass
 
 

@@ -4,17 +4,17 @@ from dataclasses import replace
 
 from vmlab.isa import WORD_BYTES
 from vmlab.kernels.callgraph import CallGraph
-from vmlab.kernels.coroutines import AWAITED, FRAME, TaskProgramEmitter, block_words
+from vmlab.kernels.coroutines import AWAITED, FRAME, CoroutineProgramEmitter, block_words
 from vmlab.kernels.frames import PARENT, SITE, Layout
 from vmlab.kernels.straight import StraightExecutable
 from vmlab.kernels.task_memory import TaskExecutable
 
 
 class TaskStraightExecutable(TaskExecutable, StraightExecutable):
-    """As `StraightExecutable`."""
+    """As `StraightExecutable`; tasks are coroutines."""
 
     def __init__(
-        self, engine, storage, values, late, program, counting, emitter=TaskProgramEmitter
+        self, engine, storage, values, late, program, counting, emitter=CoroutineProgramEmitter
     ):
         self._layout = Layout(program, CallGraph.of(program), storage, values)
         super().__init__(engine, storage, values, late, program, counting, emitter)

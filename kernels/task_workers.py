@@ -15,13 +15,13 @@ from vmlab.isa import (
     Trap,
 )
 from vmlab.kernels.context import Context, Region
-from vmlab.kernels.coroutines import GIVEN
 from vmlab.kernels.frames import LINE_WORDS
 from vmlab.kernels.queues import NEXT, RECORD
 from vmlab.kernels.scheduler.layout import Channel, Scheduler, Worker
 from vmlab.kernels.scheduler.machine import lay_out
 from vmlab.kernels.scheduler.memory import BATCH
 from vmlab.kernels.scheduler.structures import LINE_BYTES
+from vmlab.kernels.task_functions import GIVEN
 from vmlab.kernels.task_straight import TaskStraightExecutable
 from vmlab.kernels.values import RAW
 from vmlab.kernels.workers import (

@@ -30,15 +30,13 @@ from vmlab.kernels.coroutines import (
     AWAITED,
     CONVENTION,
     FRAME,
-    GIVEN,
     RESUMED,
     CoroutineEmitter,
+    CoroutineProgramEmitter,
+    CoroutineRoutine,
     Coroutines,
     EntryEmitter,
-    Growth,
-    Routine,
-    TaskFunctionEmitter,
-    TaskProgramEmitter,
+    PlainEmitter,
 )
 from vmlab.kernels.frames import LINE_WORDS, RESUME
 from vmlab.kernels.queues import NEXT, RECORD, WHILE_IT_LIVES
@@ -47,6 +45,7 @@ from vmlab.kernels.scheduler.layout import BLOCK_SIZES, Channel, Record, Task
 from vmlab.kernels.scheduler.locks import lock, unlock
 from vmlab.kernels.scheduler.structures import LINE_BYTES
 from vmlab.kernels.scheduler.translate import POINTER, Translator
+from vmlab.kernels.task_functions import GIVEN, Growth
 from vmlab.kernels.values import F64, I64, WORDS, from_word, i64, to_word
 
 # The fields of the context that stand for all workers: those that begin at 0, and the others. What
@@ -288,7 +287,7 @@ class Parallel(Coroutines):
         self.trap_if(self.b.icmp_unsigned("==", closed, i64(0)), Trap.SEND_ON_CLOSED)
 
 
-class ParallelRoutine(Parallel, Routine):
+class ParallelRoutine(Parallel, CoroutineRoutine):
     pass
 
 
@@ -296,7 +295,7 @@ class ParallelGrowth(Parallel, Growth):
     pass
 
 
-class ParallelFunctionEmitter(Parallel, TaskFunctionEmitter):
+class ParallelFunctionEmitter(Parallel, PlainEmitter):
     pass
 
 
@@ -308,10 +307,10 @@ class ParallelEntryEmitter(Parallel, EntryEmitter):
     pass
 
 
-_EMITTERS = {kind.__mro__[2]: kind for kind in Parallel.__subclasses__()}
+_EMITTERS = {kind.__bases__[1]: kind for kind in Parallel.__subclasses__()}
 
 
-class ParallelProgramEmitter(TaskProgramEmitter):
+class ParallelProgramEmitter(CoroutineProgramEmitter):
     """Emits a module for a program with tasks that several workers run."""
 
     PARALLEL = True

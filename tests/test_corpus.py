@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ NAMES = corpus.names()
 RUN_TASKS = (*LADDER, *GROUPS["techniques"], "reference")
 
 # What becomes of stacks, one of each kind.
-POLICIES = ("switch+copy", "threaded+barrier", "threaded+boxed+late+copy+barrier")
+POLICIES = ["switch+copy", "threaded+barrier", "threaded+boxed+late+copy+barrier"]
+if platform.machine() == "x86_64":
+    POLICIES += ["inlined+stackful", "template+stackful"]
 
 
 @pytest.mark.parametrize("engine", ENGINES)

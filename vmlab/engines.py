@@ -177,6 +177,9 @@ REPRESENTATIONS = {
     "cells": "values in heap cells, references counted, types not checked",
 }
 LATE = {"late": "names looked up by hash at every access"}
+# To compiled code alone: another way to switch from task to task,
+COMPILED = ("inlined", "template")
+SWITCHES = {"stackful": "a machine stack for each task, in place of frames of coroutines"}
 # And to an interpreter alone: what a runtime with tasks and a collector may do besides,
 INTERPRETERS = ("threaded", "switch")
 POLICIES = {
@@ -228,17 +231,16 @@ def find(name: str) -> Engine:
 
 
 def _composition(name: str, base: str, parts: list[str]) -> Engine:
-    added = REPRESENTATIONS | LATE | POLICIES | TECHNIQUES
+    added = REPRESENTATIONS | LATE | SWITCHES | POLICIES | TECHNIQUES
     for part in parts:
         if part not in added:
             raise ValueError(
                 f"'{name}': '{part}' cannot be added to an engine (there are: {', '.join(added)})"
             )
     for part in parts:
-        if part in POLICIES | TECHNIQUES and base not in INTERPRETERS:
-            raise ValueError(
-                f"'{name}': '{part}' can be added to {' and '.join(INTERPRETERS)} only"
-            )
+        alone = COMPILED if part in SWITCHES else INTERPRETERS
+        if part in SWITCHES | POLICIES | TECHNIQUES and base not in alone:
+            raise ValueError(f"'{name}': '{part}' can be added to {' and '.join(alone)} only")
     representations = [part for part in parts if part in REPRESENTATIONS]
     if len(representations) > 1 or len(set(parts)) < len(parts):
         raise ValueError(

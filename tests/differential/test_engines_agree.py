@@ -4,6 +4,7 @@ and count."""
 from __future__ import annotations
 
 import itertools
+import platform
 from typing import Any
 from unittest.mock import patch
 
@@ -43,15 +44,16 @@ COMPOSED = [
 COMPOSED += [f"threaded+{technique}" for technique in TECHNIQUES]
 COMPOSED += ["switch+barrier", "threaded+tagged+barrier", "switch+boxed+late+barrier"]
 COMPOSED += ["switch+cached+late", "switch+late+quickened", "switch+boxed+late+quickened"]
-policies = itertools.cycle(
-    [
-        "switch+copy",
-        "threaded+barrier",
-        "threaded+tagged+copy+barrier",
-        "switch+boxed+late+barrier",
-        "threaded+boxed+late+copy+barrier",
-    ]
-)
+POLICIES = [
+    "switch+copy",
+    "threaded+barrier",
+    "threaded+tagged+copy+barrier",
+    "switch+boxed+late+barrier",
+    "threaded+boxed+late+copy+barrier",
+]
+if platform.machine() == "x86_64":
+    POLICIES += ["inlined+stackful", "template+stackful"]
+policies = itertools.cycle(POLICIES)
 turns = itertools.cycle(COMPOSED)
 optimised = itertools.cycle([True] + 9 * [False])
 

@@ -144,7 +144,14 @@ end
 
 @pytest.mark.parametrize(
     "engine",
-    ["inlined", "template+boxed+late", "threaded", "late", "threaded+boxed+late+copy+barrier"],
+    [
+        "inlined",
+        "template+boxed+late",
+        *(["inlined+stackful", "template+stackful"] if platform.machine() == "x86_64" else []),
+        "threaded",
+        "late",
+        "threaded+boxed+late+copy+barrier",
+    ],
 )
 def test_tasks_run_there_too(engine, tmp_path):
     executable = find(engine).build(program(TASKS), counting=False)
