@@ -57,11 +57,11 @@ policies = itertools.cycle(POLICIES)
 turns = itertools.cycle(COMPOSED)
 optimised = itertools.cycle([True] + 9 * [False])
 
-# Together 2 000 programs, in parts that run side by side; every fourth one also in the builds for
+# Together 2 000 programs, in parts that run side by side; every eighth one also in the builds for
 # timing, which take the most time to make.
 PARTS, EXAMPLES = 8, 250
 
-# Programs with tasks. `long_run` checks more.
+# Programs with tasks, every fifth one also in the builds for timing. `long_run` checks more.
 TASK_EXAMPLES = 150
 
 # Programs with tasks whose order does not matter.
@@ -119,7 +119,7 @@ def test_generated_programs(part: int) -> None:
     @given(programs())
     def run(text: str) -> None:
         note(text)
-        check(text, timed=next(turn) % 4 == 0)
+        check(text, timed=next(turn) % 8 == 0)
 
     turn = itertools.count()
     run()
@@ -136,8 +136,9 @@ def test_generated_programs_with_tasks() -> None:
     @given(programs(coroutines=True))
     def run(text: str) -> None:
         note(text)
-        check(text)
+        check(text, timed=next(turn) % 5 == 0)
 
+    turn = itertools.count()
     run()
 
 

@@ -22,7 +22,8 @@ def bytes_parked(system: str, tasks: int) -> float:
     """The bytes of each of so many tasks, measured in another process. Raises Unavailable."""
     from vmlab.measure.scheduling import Unavailable
 
-    command = [sys.executable, "-m", __name__, system, str(tasks)]
+    # -P: not from the working directory, whose folder `vmlab` may be no whole package.
+    command = [sys.executable, "-P", "-m", __name__, system, str(tasks)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
         reason = ended.stderr.strip().splitlines()[-1:]
