@@ -57,12 +57,12 @@ policies = itertools.cycle(POLICIES)
 turns = itertools.cycle(COMPOSED)
 optimised = itertools.cycle([True] + 9 * [False])
 
-# Together 2 000 programs, in parts that run side by side; every eighth one also in the builds for
+# Together 2 000 programs, in parts that run side by side; every tenth one also in the builds for
 # timing, which take the most time to make.
 PARTS, EXAMPLES = 8, 250
 
-# Programs with tasks, every fifth one also in the builds for timing. `long_run` checks more.
-TASK_EXAMPLES = 150
+# Programs with tasks, every tenth one also in the builds for timing. `long_run` checks more.
+TASK_EXAMPLES = 120
 
 # Programs with tasks whose order does not matter.
 FAN_EXAMPLES = 30
@@ -119,7 +119,7 @@ def test_generated_programs(part: int) -> None:
     @given(programs())
     def run(text: str) -> None:
         note(text)
-        check(text, timed=next(turn) % 8 == 0)
+        check(text, timed=next(turn) % 10 == 0)
 
     turn = itertools.count()
     run()
@@ -136,7 +136,7 @@ def test_generated_programs_with_tasks() -> None:
     @given(programs(coroutines=True))
     def run(text: str) -> None:
         note(text)
-        check(text, timed=next(turn) % 5 == 0)
+        check(text, timed=next(turn) % 10 == 0)
 
     turn = itertools.count()
     run()
