@@ -62,7 +62,7 @@ optimised = itertools.cycle([True] + 9 * [False])
 PARTS, EXAMPLES = 8, 250
 
 # Programs with tasks, every tenth one also in the builds for timing. `long_run` checks more.
-TASK_EXAMPLES = 120
+TASK_EXAMPLES = 80
 
 # Programs with tasks whose order does not matter.
 FAN_EXAMPLES = 30
