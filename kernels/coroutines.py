@@ -79,25 +79,18 @@ class Coroutines(Descriptors):
     # Plain loads and stores, of no kind, where memory that was a frame becomes another.
 
     def _free_or_fresh(self, function):
-        b = self.b
         head = self._free_list(function)
-        free = b.load(head)
-        reused, fresh, done = (b.append_basic_block(n) for n in ("reused", "fresh", "allocated"))
-        b.cbranch(b.icmp_unsigned("!=", free, i64(0)), reused, fresh)
-        b.position_at_end(reused)
-        old = self.words_at(free)
-        b.store(b.load(old), head)
-        b.branch(done)
-        b.position_at_end(fresh)
-        new = self.pointer("fresh_segment")
-        words = LINE_WORDS * self.unit.layout.lines[function]
-        self.put("fresh_segment", self.address_of(self.word(new, words)))
-        b.branch(done)
-        b.position_at_end(done)
-        frame = b.phi(WORDS)
-        frame.add_incoming(old, reused)
-        frame.add_incoming(new, fresh)
-        return frame
+
+        def reuse(frame):
+            self.b.store(self.b.load(frame), head)
+
+        def make():
+            frame = self.pointer("fresh_segment")
+            words = LINE_WORDS * self.unit.layout.lines[function]
+            self.put("fresh_segment", self.address_of(self.word(frame, words)))
+            return frame
+
+        return self.block_from(self.b.load(head), reuse, make)
 
     def free_frame(self, function, frame):
         head = self._free_list(function)

@@ -86,6 +86,26 @@ class Machine:
         b.cbranch(b.icmp_unsigned("!=", following, end), body, done)
         b.position_at_end(done)
 
+    def block_from(self, free: ir.Value, reuse, make) -> ir.Value:
+        """Memory that was free, or new memory. `free` is the address of the first of a list, or 0;
+        `reuse(block)` takes it off the list, `make()` gives a new one."""
+        b = self.b
+        reused, fresh, done = (b.append_basic_block(n) for n in ("reused", "fresh", "allocated"))
+        b.cbranch(b.icmp_unsigned("!=", free, i64(0)), reused, fresh)
+        b.position_at_end(reused)
+        old = b.inttoptr(free, WORDS)
+        reuse(old)
+        b.branch(done)
+        b.position_at_end(fresh)
+        new = make()
+        made = b.block
+        b.branch(done)
+        b.position_at_end(done)
+        block = b.phi(WORDS)
+        block.add_incoming(old, reused)
+        block.add_incoming(new, made)
+        return block
+
     # Control
 
     def leave_if(self, condition: ir.Value, block: ir.Block) -> ConditionalBranch:

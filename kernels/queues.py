@@ -21,7 +21,7 @@ from vmlab.isa import (
     Trap,
 )
 from vmlab.kernels.machine import Machine
-from vmlab.kernels.values import I64, WORDS, from_word, i64
+from vmlab.kernels.values import I1, I64, WORDS, from_word, i64
 
 # Of a descriptor, one cache line: the next in the same queue, its record. The other words are the
 # engine's.
@@ -148,23 +148,20 @@ class Queues(Account):
         self._run_next()
 
     def _new_block(self, words):
-        b = self.b
-        free = self.get("free_block")
-        reused, fresh, done = (b.append_basic_block(n) for n in ("reused", "fresh", "allocated"))
-        b.cbranch(b.icmp_unsigned("!=", free, i64(0)), reused, fresh)
-        b.position_at_end(reused)
-        old = self.words_at(free)
-        self.put("free_block", self.read(old, NEXT))
-        b.branch(done)
-        b.position_at_end(fresh)
-        new = self.pointer("fresh_block")
-        self.put("fresh_block", self.address_of(self.word(new, words)))
-        b.branch(done)
-        b.position_at_end(done)
-        block = b.phi(WORDS)
-        block.add_incoming(old, reused)
-        block.add_incoming(new, fresh)
-        return block
+        def reuse(block):
+            self.put("free_block", self.read(block, NEXT))
+
+        def make():
+            block = self.pointer("fresh_block")
+            self.put("fresh_block", self.address_of(self.word(block, words)))
+            return block
+
+        return self.block_from(self.get("free_block"), reuse, make)
+
+    def power_of_two(self, words):
+        """The least that is not less: what a stack is grown to."""
+        zeros = self.intrinsic("llvm.ctlz", self.b.sub(words, i64(1)), ir.Constant(I1, 0))
+        return self.b.shl(i64(1), self.b.sub(i64(64), zeros))
 
     # Queues
 

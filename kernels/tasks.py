@@ -150,9 +150,7 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
         _, top = self._callees_operands(self._operands_end())
         below = b.sub(self.address_of(top), base)
         records = b.sub(end, self.address_of(self._next_record()))
-        needed = b.udiv(b.add(below, records), size)
-        zeros = self.intrinsic("llvm.ctlz", b.sub(needed, i64(1)), ir.Constant(I1, 0))
-        words = b.shl(i64(1), b.sub(i64(64), zeros))
+        words = self.power_of_two(b.udiv(b.add(below, records), size))
         self.charge(b.sub(words, self._further_words(current)))
         registers = self.move_stack(current, base, end, self._new_segment(words))
         if counting:
@@ -204,25 +202,19 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
         """The start and the end of a segment of so many of the VM's words."""
         b = self.b
         free_list, bytes_ = self._free_list(words), self._stack_bytes(words)
-        reused, fresh, done = (b.append_basic_block(n) for n in ("reused", "fresh", "allocated"))
-        free = b.load(free_list)
-        b.cbranch(b.icmp_unsigned("!=", free, i64(0)), reused, fresh)
-        b.position_at_end(reused)
-        old = self.words_at(free)
-        b.store(b.load(old), free_list)
-        b.branch(done)
-        b.position_at_end(fresh)
-        start = self.get("fresh_segment")
-        end = b.add(start, bytes_)
-        too_much = b.icmp_unsigned(">", end, self.get("segments_end"))
-        self.leave_if(too_much, self.stop_block(FRAGMENTED))
-        self.put("fresh_segment", end)
-        new, here = self.words_at(start), b.block
-        b.branch(done)
-        b.position_at_end(done)
-        segment = b.phi(WORDS)
-        segment.add_incoming(old, reused)
-        segment.add_incoming(new, here)
+
+        def reuse(segment):
+            b.store(b.load(segment), free_list)
+
+        def make():
+            start = self.get("fresh_segment")
+            end = b.add(start, bytes_)
+            too_much = b.icmp_unsigned(">", end, self.get("segments_end"))
+            self.leave_if(too_much, self.stop_block(FRAGMENTED))
+            self.put("fresh_segment", end)
+            return self.words_at(start)
+
+        segment = self.block_from(b.load(free_list), reuse, make)
         return segment, self.words_at(b.add(self.address_of(segment), bytes_))
 
     def free_segment(self, task):

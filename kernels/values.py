@@ -164,24 +164,16 @@ class Boxed(Raw):
     def _allocate(self, m):
         """The first free cell, or else the first that was never used. There is always one: each
         cell in use is referred to by a slot, and the region has a cell a slot."""
-        b = m.b
-        free = m.get("free_cell")
-        reused, fresh, done = (b.append_basic_block(n) for n in ("reused", "fresh", "allocated"))
-        b.cbranch(b.icmp_unsigned("!=", free, i64(0)), reused, fresh)
-        b.position_at_end(reused)
-        old = b.inttoptr(free, WORDS)
-        m.put("free_cell", m.load(m.word(old, VALUE), "cell"))
-        b.branch(done)
-        b.position_at_end(fresh)
-        used = m.get("fresh_cell")
-        m.put("fresh_cell", b.add(used, i64(WORD_BYTES * CELL_WORDS)))
-        new = b.inttoptr(used, WORDS)
-        b.branch(done)
-        b.position_at_end(done)
-        cell = b.phi(WORDS)
-        cell.add_incoming(old, reused)
-        cell.add_incoming(new, fresh)
-        return cell
+
+        def reuse(cell):
+            m.put("free_cell", m.load(m.word(cell, VALUE), "cell"))
+
+        def make():
+            used = m.get("fresh_cell")
+            m.put("fresh_cell", m.b.add(used, i64(WORD_BYTES * CELL_WORDS)))
+            return m.b.inttoptr(used, WORDS)
+
+        return m.block_from(m.get("free_cell"), reuse, make)
 
     def tag(self, m, kept):
         return m.load(m.word(kept, CELL_TAG), "cell")
