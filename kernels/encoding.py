@@ -309,9 +309,9 @@ class _Encoder:
         if opcode.flow is Flow.CALL:
             self._write(place, self.values.words * deepest)
             return
-        needed = len(callee.slots) + deepest + FRAME_RECORD_WORDS
+        further = further_stack_words(self.program.frame_words(index))
         finish = self.instructions.pseudo.index(FINISH_VALUE if callee.result else FINISH)
-        self._write(place, further_stack_words(needed), finish, TAG[TASKS[callee.result]])
+        self._write(place, further, finish, TAG[TASKS[callee.result]])
 
     def _constant(self, place, type_, word):
         if self.values.counted:

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from vmlab.isa import (
-    FIRST_STACK_WORDS,
     FRAME_RECORD_WORDS,
-    TASK_DESCRIPTOR_WORDS,
-    TASK_RECORD_WORDS,
+    NEW_TASK_WORDS,
     Flow,
 )
 from vmlab.kernels.callgraph import CallGraph, launched
@@ -109,7 +107,7 @@ class Layout:
         """The least that one more frame costs in the VM's account."""
         if function in self._live:
             return FRAME_RECORD_WORDS + len(self.program.functions[function].slots)
-        return TASK_RECORD_WORDS + TASK_DESCRIPTOR_WORDS + FIRST_STACK_WORDS
+        return NEW_TASK_WORDS
 
 
 class SavedSsa(Ssa):

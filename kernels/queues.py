@@ -15,8 +15,8 @@ from llvmlite import ir
 
 from vmlab.isa import (
     CHANNEL_HEADER_WORDS,
-    FIRST_STACK_WORDS,
-    TASK_DESCRIPTOR_WORDS,
+    LIVE_TASK_WORDS,
+    NEW_TASK_WORDS,
     TASK_RECORD_WORDS,
     Trap,
 )
@@ -31,9 +31,6 @@ NEXT, RECORD = 0, 4
 # later the result; the place of the `spawn`; the record of the task that executed it. Record 0 is
 # main's, whose end nobody sees: for others it is a task that has finished with 0.
 DESCRIPTOR, OUTCOME, LAUNCH, LAUNCHER = range(TASK_RECORD_WORDS)
-
-# What a task costs as long as it runs, beside a larger stack.
-WHILE_IT_LIVES = TASK_DESCRIPTOR_WORDS + FIRST_STACK_WORDS
 
 
 class Account(Machine):
@@ -104,7 +101,7 @@ class Queues(Account):
 
     def new_task(self, block_words, further):
         """A descriptor and a record for a task whose stack costs so many words beside its first."""
-        self.charge(self.b.add(further, i64(TASK_RECORD_WORDS + WHILE_IT_LIVES)))
+        self.charge(self.b.add(further, i64(NEW_TASK_WORDS)))
         task = self._new_block(block_words)
         record = self._new_record()
         launcher = self.read(self.pointer("current"), RECORD)
@@ -134,7 +131,7 @@ class Queues(Account):
         word = i64(0) if kept is None else self.values.unwrap(self, kept, "int")
         self.write(record, DESCRIPTOR, i64(0))
         self.write(record, OUTCOME, word)
-        cost = b.add(self.give_stack_back(task), i64(WHILE_IT_LIVES))
+        cost = b.add(self.give_stack_back(task), i64(LIVE_TASK_WORDS))
         self.add_to("task_words", b.neg(cost))
         self.write(task, NEXT, self.get("free_block"))
         self.put("free_block", self.address_of(task))

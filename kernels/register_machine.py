@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from vmlab.isa import FRAME_RECORD_WORDS, Flow, Operand, Trap, Variant, further_stack_words
+from vmlab.isa import Flow, Operand, Trap, Variant, further_stack_words
 from vmlab.kernels import register_text
 from vmlab.kernels.barrier import NO_BARRIER
 from vmlab.kernels.encoding import FINISH, FINISH_VALUE, HALT, PSEUDO, Encoded, bits
@@ -193,13 +193,13 @@ def _window(operations: OperationSet, program, operation: Operation) -> Iterator
         yield operation.window
     else:
         callee = program.functions[operation.operand]
-        params, slots = len(callee.params), len(callee.slots)
+        params = len(callee.params)
         yield from (params, 0)
-        deepest = program.stack_maps[operation.operand].max_depth
         if operation.flow is Flow.CALL:
-            yield slots - params + deepest
+            deepest = program.stack_maps[operation.operand].max_depth
+            yield len(callee.slots) - params + deepest
         else:
-            yield further_stack_words(slots + deepest + FRAME_RECORD_WORDS)
+            yield further_stack_words(program.frame_words(operation.operand))
             yield operations.pseudo.index(FINISH_VALUE if callee.result else FINISH)
         yield operation.window + params
 

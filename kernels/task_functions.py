@@ -10,7 +10,6 @@ from llvmlite import ir
 
 from vmlab.isa import (
     FIRST_STACK_WORDS,
-    FRAME_RECORD_WORDS,
     TASKS,
     Flow,
     further_stack_words,
@@ -87,11 +86,6 @@ class TaskProgramEmitter(ProgramEmitter):
     def _begin(self):
         self.grow = self._grow()
 
-    def needed(self, index):
-        """The words of the VM's stack that a call of a function takes, beside those below it."""
-        slots = len(self.program.functions[index].slots)
-        return slots + self.program.stack_maps[index].max_depth + FRAME_RECORD_WORDS
-
     def _grow(self):
         """`i1 grow(context, needed)`: the running task pays for a stack of so many words. 1, and
         the trap in the context, if that is too much."""
@@ -126,7 +120,7 @@ class TaskFunctionEmitter(Descriptors, FunctionEmitter):
 
     def inner_base(self):
         """The words of the VM's stack below a function that is called now."""
-        own = self.unit.needed(self.index) - self.map.max_depth + self.storage.height
+        own = self.unit.program.frame_words(self.index) - self.map.max_depth + self.storage.height
         return self.b.add(self.base, i64(own))
 
     # The stack's account
@@ -143,7 +137,7 @@ class TaskFunctionEmitter(Descriptors, FunctionEmitter):
         """Grow the running task's stack where a function needs that, called with so many words
         below it."""
         b = self.b
-        needed = b.add(base, i64(self.unit.needed(function)))
+        needed = b.add(base, i64(self.unit.program.frame_words(function)))
         grow, refused, fits = (b.append_basic_block(n) for n in ("grow", "refused", "fits"))
         room = self.read(self.pointer("current"), ROOM)
         b.cbranch(b.icmp_signed(">", needed, room), grow, fits).set_weights([1, 1 << 20])
@@ -187,7 +181,7 @@ class TaskFunctionEmitter(Descriptors, FunctionEmitter):
         self.safepoint()
         callee = self.unit.program.functions[target]
         args = self._pop_kept(len(callee.params))
-        further = further_stack_words(self.unit.needed(target))
+        further = further_stack_words(self.unit.program.frame_words(target))
         task, record = self.new_task(self.unit.block_words, i64(further))
         self.prepare(task, target, args)
         self.write(task, ROOM, i64(further or FIRST_STACK_WORDS))

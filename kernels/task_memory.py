@@ -7,7 +7,7 @@ from operator import itemgetter
 
 from vmlab.isa import (
     CHANNEL_HEADER_WORDS,
-    FIRST_STACK_WORDS,
+    NEW_TASK_WORDS,
     TASK_DESCRIPTOR_WORDS,
     TASK_RECORD_WORDS,
     WORD_BYTES,
@@ -80,7 +80,7 @@ class TaskExecutable(NativeExecutable):
     def reserve_tasks(self, max_heap, max_depth):
         """Memory for all tasks and channels that this much can pay for."""
         words = max_heap // WORD_BYTES
-        tasks = words // (TASK_RECORD_WORDS + TASK_DESCRIPTOR_WORDS + FIRST_STACK_WORDS)
+        tasks = words // NEW_TASK_WORDS
         sizes = {
             "records": TASK_RECORD_WORDS + words,
             "blocks": self.block_words() * (1 + tasks),

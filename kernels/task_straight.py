@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from vmlab.isa import WORD_BYTES
-from vmlab.kernels.callgraph import CallGraph
 from vmlab.kernels.coroutines import AWAITED, FRAME, CoroutineProgramEmitter, block_words
 from vmlab.kernels.frames import PARENT, SITE, Layout
 from vmlab.kernels.straight import StraightExecutable
@@ -16,8 +15,8 @@ class TaskStraightExecutable(TaskExecutable, StraightExecutable):
     def __init__(
         self, engine, storage, values, late, program, counting, emitter=CoroutineProgramEmitter
     ):
-        self._layout = Layout(program, CallGraph.of(program), storage, values)
         super().__init__(engine, storage, values, late, program, counting, emitter)
+        self._layout = Layout(program, self._graph, storage, values)
 
     # Memory
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from vmlab.engines import EngineUnavailable
 from vmlab.isa import (
-    FIRST_STACK_WORDS,
+    NEW_TASK_WORDS,
     TASK_DESCRIPTOR_WORDS,
     TASK_RECORD_WORDS,
     WORD_BYTES,
@@ -84,8 +84,8 @@ class WorkersExecutable(TaskStraightExecutable):
         """Memory in which neither frames nor descriptors run out, whatever worker has the free
         ones."""
         layout = self._layout
-        task = TASK_RECORD_WORDS + TASK_DESCRIPTOR_WORDS + FIRST_STACK_WORDS
-        words = layout.region_words(heap_words, max_depth) + LINE_WORDS * (heap_words // task)
+        words = layout.region_words(heap_words, max_depth)
+        words += LINE_WORDS * (heap_words // NEW_TASK_WORDS)
         lines = {1, *(size for size in layout.sizes if not in_stock(size))}
         at_hand = _AT_HAND * self._workers * LINE_WORDS * sum(lines)
         return LINE_WORDS * (len(layout.sizes) + 2) + words + at_hand

@@ -21,6 +21,7 @@ from llvmlite.ir.instructions import CastInstr, StoreAtomicInstr
 from vmlab.isa import (
     ARRAY_HEADER_WORDS,
     CHANNEL_HEADER_WORDS,
+    LIVE_TASK_WORDS,
     TASK_RECORD_WORDS,
     WORD_BYTES,
     Trap,
@@ -39,7 +40,7 @@ from vmlab.kernels.coroutines import (
     PlainEmitter,
 )
 from vmlab.kernels.frames import LINE_WORDS, RESUME
-from vmlab.kernels.queues import NEXT, RECORD, WHILE_IT_LIVES
+from vmlab.kernels.queues import NEXT, RECORD
 from vmlab.kernels.scheduler import channels, guests, memory, parking, tasks
 from vmlab.kernels.scheduler.layout import BLOCK_SIZES, Channel, Record, Task
 from vmlab.kernels.scheduler.locks import lock, unlock
@@ -216,7 +217,7 @@ class Parallel(Coroutines):
         task = self.task
         record = self.words_at(self.read(task, RECORD))
         outcome = i64(0) if kept is None else self.values.unwrap(self, kept, "int")
-        cost = self.b.add(self.give_stack_back(task), i64(WHILE_IT_LIVES))
+        cost = self.b.add(self.give_stack_back(task), i64(LIVE_TASK_WORDS))
         self.add_to("task_words", self.b.neg(cost))
         self._go_on_with(self.call(guests.ends, self.worker, task, record, outcome))
 

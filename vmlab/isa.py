@@ -302,6 +302,10 @@ TASK_DESCRIPTOR_WORDS = 8
 FIRST_STACK_WORDS = 16
 FRAME_RECORD_WORDS = 2
 
+# Until it has finished, and all that it costs at first; both beside a larger stack.
+LIVE_TASK_WORDS = TASK_DESCRIPTOR_WORDS + FIRST_STACK_WORDS
+NEW_TASK_WORDS = TASK_RECORD_WORDS + LIVE_TASK_WORDS
+
 
 def further_stack_words(needed: int) -> int:
     """What a task's stack costs beside its first words, when it has needed so many."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from vmlab.isa import COROUTINES, Opcode, Type
+from vmlab.isa import COROUTINES, FRAME_RECORD_WORDS, Opcode, Type
 
 if TYPE_CHECKING:
     from vmlab.outcome import Limits, Outcome
@@ -140,6 +140,12 @@ class Program:
     def has_tasks(self) -> bool:
         """Whether it has instructions of coroutines, so that more than `main` may run."""
         return any(i.opcode.group == COROUTINES for _, _, i in self.sites())
+
+    def frame_words(self, function: int) -> int:
+        """The words of a task's stack that a call of a function takes: locals, operands, and the
+        record of the call."""
+        deepest = self.stack_maps[function].max_depth
+        return len(self.functions[function].slots) + deepest + FRAME_RECORD_WORDS
 
     @cached_property
     def first_site(self) -> tuple[int, ...]:

@@ -14,10 +14,9 @@ from typing import Any
 
 from vmlab.isa import (
     CHANNEL_HEADER_WORDS,
-    FIRST_STACK_WORDS,
     FRAME_RECORD_WORDS,
-    TASK_DESCRIPTOR_WORDS,
-    TASK_RECORD_WORDS,
+    LIVE_TASK_WORDS,
+    NEW_TASK_WORDS,
     WORD_BYTES,
     Trap,
     Type,
@@ -27,8 +26,6 @@ from vmlab.outcome import MAX_LAUNCHES, SHOWN_WAITERS, Deadlock, Place, Waiter
 from vmlab.program import Number
 
 Value = Any  # a number, an array of numbers, a `Task` or a `Channel`
-
-_WHILE_IT_LIVES = TASK_DESCRIPTOR_WORDS + FIRST_STACK_WORDS
 
 
 class Trapped(Exception):
@@ -144,7 +141,7 @@ class Tasks:
         """`frame` is the new task's; `deepest` the most operands that its function ever has."""
         needed = len(frame.slots) + deepest + FRAME_RECORD_WORDS
         further = further_stack_words(needed)
-        self._heap.take(TASK_RECORD_WORDS + _WHILE_IT_LIVES + further)
+        self._heap.take(NEW_TASK_WORDS + further)
         self._launched += 1
         # It goes on behind the instruction that it is at, with its first.
         frame.at = -1
@@ -233,7 +230,7 @@ class Tasks:
         """The task's last frame has returned. Those who wait for it go on, then another task."""
         task.finished, task.result = True, result
         del self._alive[task.number]
-        self._heap.give_back(_WHILE_IT_LIVES + task.further_words)
+        self._heap.give_back(LIVE_TASK_WORDS + task.further_words)
         for waiting in task.joining:
             self._go_on(waiting, *([] if result is None else [result]))
         task.joining.clear()

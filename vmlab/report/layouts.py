@@ -12,6 +12,7 @@ from vmlab.isa import (
     CHANNEL_HEADER_WORDS,
     FIRST_STACK_WORDS,
     FRAME_RECORD_WORDS,
+    NEW_TASK_WORDS,
     TASK_DESCRIPTOR_WORDS,
     TASK_RECORD_WORDS,
     TASKS,
@@ -173,7 +174,7 @@ def _frame(program: Program, index: int) -> str:
         rows.append((WORD_BYTES * words, WORD_BYTES * size, what))
         words += size
     rows.append(("", WORD_BYTES * FRAME_RECORD_WORDS, "frame record, at the stack's other end"))
-    words += FRAME_RECORD_WORDS
+    words = program.frame_words(index)
     size, with_tags = (WORD_BYTES * values.words * words for values in (RAW, TAGGED))
     title = f"{function.name}: {size} bytes, {with_tags} with tags"
     return _table("".join([title, *_spawned(program, function, words)]), rows, _FRAME_HEADERS)
@@ -185,8 +186,7 @@ def _spawned(program: Program, function: Function, words: int) -> Iterator[str]:
         yield "; main itself costs nothing"
     elif function.result in TASKS:
         further = further_stack_words(words)
-        cost = TASK_RECORD_WORDS + TASK_DESCRIPTOR_WORDS + FIRST_STACK_WORDS + further
-        yield f"; spawned, it costs {WORD_BYTES * cost} bytes"
+        yield f"; spawned, it costs {WORD_BYTES * (NEW_TASK_WORDS + further)} bytes"
         if further:
             yield f", since its frame does not fit into the first {FIRST_STACK_WORDS} words"
 
