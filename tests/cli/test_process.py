@@ -11,6 +11,7 @@ import sysconfig
 import time
 from pathlib import Path
 
+import processes
 import pytest
 
 from vmlab import __version__
@@ -65,13 +66,7 @@ def command(*arguments):
 
 
 def start(*arguments, **options):
-    """Like a program started from a terminal, where Ctrl-C has its meaning."""
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    return subprocess.Popen(
-        command(*arguments),
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        **options,
-    )
+    return processes.start(command(*arguments), **options)
 
 
 def finish(*arguments, **options):

@@ -230,33 +230,36 @@ def test_a_frame_is_one_cache_line_or_a_few() -> None:
     assert layout(text, Memory).lines == {0: 6}
 
 
+# Launches a task, waits for its end, and again.
+LAUNCHING = (
+    """
+func main(n: int) -> float
+again:
+    push 20
+    push 1.0
+    spawn down
+    join
+    pop
+    load n
+    push 1
+    sub
+    dup
+    store n
+    jnz again
+    push 0.0
+    ret
+end"""
+    + DOWN
+)
+
+
 def frames_used(built: Executable) -> int:
     return used(built, "segment", "segments")
 
 
 @every_straight
 def test_frames_are_used_again(engine: str) -> None:
-    text = (
-        """
-    func main(n: int) -> float
-    again:
-        push 20
-        push 1.0
-        spawn down
-        join
-        pop
-        load n
-        push 1
-        sub
-        dup
-        store n
-        jnz again
-        push 0.0
-        ret
-    end"""
-        + DOWN
-    )
-    built = executable(text, engine, False)
+    built = executable(LAUNCHING, engine, False)
     memory = []
     for rounds in (1, 1_000):
         assert built.call((rounds,), Limits(), iterations=3).outcome.trap is None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
 import sys
 import threading
 import time
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from native_engines import every_build, executable, run
+from processes import interrupted
 
 from vmlab.engines import Executable, Sample
 from vmlab.isa import Trap
@@ -499,20 +498,7 @@ def test_ctrl_c_ends_a_command_that_compiles(tmp_path: Path) -> None:
     """Although nothing can end the compiler."""
     command = [sys.executable, "-c", COMPILES_FOR_AGES]
     # Away from the checkout, whose folder vmlab would be taken for the installed package.
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-        # A background job would have Ctrl-C ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "at it\n"
-        start = time.perf_counter()
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
-        assert time.perf_counter() - start < SOON
-    assert process.returncode == 130
+    code, errors, seconds = interrupted(command, "at it\n", cwd=tmp_path)
+    assert seconds < SOON
+    assert code == 130
     assert errors.strip() == "Interrupted"

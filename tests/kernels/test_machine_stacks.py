@@ -11,7 +11,7 @@ from types import FrameType
 
 import pytest
 from native_engines import agreed, executable
-from test_coroutines import DOWN, value_of_down
+from test_coroutines import DOWN, LAUNCHING, value_of_down
 from test_machine_code import body
 from test_tasks import DEEP, PARKED, program
 
@@ -188,25 +188,7 @@ def stacks_used(built: Executable) -> int:
 @on_x86_64
 @every_stackful
 def test_stacks_are_used_again(engine: str) -> None:
-    text = f"""
-    func main(n: int) -> float
-    again:
-        push 20
-        push 1.0
-        spawn down
-        join
-        pop
-        load n
-        push 1
-        sub
-        dup
-        store n
-        jnz again
-        push 0.0
-        ret
-    end
-    {DOWN}"""
-    built = executable(text, engine, False)
+    built = executable(LAUNCHING, engine, False)
     for rounds in (1, 1_000):
         assert built.call((rounds,), Limits(), iterations=3).outcome.trap is None
         assert stacks_used(built) == 2

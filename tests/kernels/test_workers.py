@@ -4,8 +4,6 @@ reference; limits, traps and deadlocks hold; nothing is lost, however often they
 from __future__ import annotations
 
 import functools
-import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -13,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from processes import interrupted
 from test_coroutines import DOWN, value_of_down
 from test_interrupts import SOON, Running, trap_of
 from test_tasks import (
@@ -600,16 +599,9 @@ def test_a_timeout_ends_it(build: Build) -> None:
 def test_ctrl_c(tmp_path: Path) -> None:
     (tmp_path / "endless.vm").write_text(ENDLESS["tasks that yield"])
     command = [sys.executable, "-m", "vmlab", "run", "endless.vm", "--arg", "n=0", "--workers", "2"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "0\n"
-        start = time.perf_counter()
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
-        assert time.perf_counter() - start < SOON
-    assert process.returncode == 130
+    code, errors, seconds = interrupted(command, "0\n", cwd=tmp_path)
+    assert seconds < SOON
+    assert code == 130
     assert "interrupted" in errors
 
 
