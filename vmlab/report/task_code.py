@@ -41,7 +41,8 @@ _NOTES = f"""\
 - **single-worker**, **M:N**: the compositions of the native scheduler (`kernels/scheduler/`), whose
   tasks are stackless: LLVM's coroutines, with frames of what lives across a suspension.
 - **stackful**: the bare exchange of machine stacks (`kernels/stackful.py`), without any queue, to
-  compare with. No engine and no scheduler here uses it.
+  compare with: a function of its own, in the C convention. The part `stackful` of an engine
+  exchanges them in the middle of functions, where LLVM saves what is alive.
 - Counted is what stands in a function, on all ways through it: more than is executed at once. Rare
   ways lead to calls, and what is called is not counted. Returns are not among the jumps, nor calls
   and returns among the memory accesses. On riscv64 a call is two instructions, until the linker

@@ -16,7 +16,7 @@ from vmlab.outcome import Outcome, Place, format_number
 from vmlab.program import Number, Program
 from vmlab.timeline import Arrow, Launch, Moment, Slice, Timeline
 
-# Programs have one worker today.
+# The reference interpreter is the only worker.
 _WORKER: dict[str, Any] = {"pid": 1, "tid": 1}
 
 _WAITS = {
