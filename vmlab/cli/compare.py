@@ -23,7 +23,7 @@ from vmlab.cli.parameters import (
     rounds_option,
     wants_json,
 )
-from vmlab.cli.plot import TERMINAL, drawn, picture_file
+from vmlab.cli.plot import TERMINAL, check_plot, drawn, plot_option
 from vmlab.cli.status import Status
 
 if TYPE_CHECKING:
@@ -42,12 +42,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="All samples and facts, as JSON.")
 @format_option
 @report_option
-@click.option(
-    "--plot",
-    metavar="FILE",
-    type=picture_file,
-    help="Draw what each engine adds to this file: .svg, .png or .pdf; - draws in the terminal.",
-)
+@plot_option("what each engine adds")
 @click.option(
     "--fail-if",
     "conditions",
@@ -79,8 +74,7 @@ def compare(
     as_json = wants_json(as_json, layout, output)
     if plot == TERMINAL and output is None and (as_json or layout is not None):
         raise click.UsageError("a report for programs and --plot - cannot both go to stdout")
-    if plot is not None and plot == output:
-        raise click.UsageError("--output and --plot name the same file")
+    check_plot(plot, output)
     program, arguments = open_inputs(name, assignments, output)
 
     from vmlab.engines import COMPARED

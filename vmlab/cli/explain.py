@@ -13,7 +13,6 @@ from vmlab.cli import exits
 from vmlab.cli.compare import explained
 from vmlab.cli.parameters import (
     argument_option,
-    bad,
     check_rounds,
     format_option,
     limit_options,
@@ -24,7 +23,7 @@ from vmlab.cli.parameters import (
     rounds_option,
     wants_json,
 )
-from vmlab.cli.plot import TERMINAL, picture_file
+from vmlab.cli.plot import check_plot, plot_option
 from vmlab.cli.status import Status
 
 if TYPE_CHECKING:
@@ -40,11 +39,8 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="All costs and their bounds, as JSON.")
 @format_option
 @report_option
-@click.option(
-    "--plot",
-    metavar="FILE",
-    type=picture_file,
-    help="Draw where the time goes to this file: .svg, .png or .pdf.",
+@plot_option(
+    "where the time goes", "where the time goes is drawn to a file; the terminal has the tables"
 )
 @limit_options
 def explain(
@@ -63,10 +59,7 @@ def explain(
     Each mechanism is added to straight machine code, and removed from the whole interpreter; both
     are timed in the same interleaved rounds. Then the program is interrupted at random, to see
     which of its instructions is running."""
-    if plot == TERMINAL:
-        raise bad("--plot", "where the time goes is drawn to a file; the terminal has the tables")
-    if plot is not None and plot == output:
-        raise click.UsageError("--output and --plot name the same file")
+    check_plot(plot, output)
     check_rounds(rounds, quick)
     as_json = wants_json(as_json, layout, output)
     program, arguments = open_inputs(name, assignments, output)

@@ -1,13 +1,13 @@
-"""`plot`: results as pictures. `compare` has the option for its own."""
+"""`plot`: results as pictures. Other commands have an option for their own."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -17,6 +17,8 @@ from vmlab.cli.parameters import open_output, open_result
 if TYPE_CHECKING:
     from vmlab.comparison import Comparison
 
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
 TERMINAL = "-"
 
 # Of `report.plots.FORMATS`, named here without Matplotlib, which takes long to import.
@@ -25,12 +27,40 @@ _SUFFIXES = (".svg", ".png", ".pdf")
 
 def picture_file(path: str) -> str:
     """The type of an option that names a picture."""
-    if path != TERMINAL and Path(path).suffix not in _SUFFIXES:
+    if path == TERMINAL:
+        return path
+    return _named(path, f"; {TERMINAL} draws in the terminal")
+
+
+def _named(path: str, instead: str = "") -> str:
+    if Path(path).suffix not in _SUFFIXES:
         raise click.BadParameter(
-            f"'{path}' does not end in {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]};"
-            f" {TERMINAL} draws in the terminal"
+            f"'{path}' does not end in {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}{instead}"
         )
     return path
+
+
+def plot_option(what: str, no_terminal: str | None = None) -> Callable[[_Command], _Command]:
+    """The option of a command whose report has a picture, too. `no_terminal`: why that draws none,
+    if so."""
+
+    def file_only(path: str) -> str:
+        if path == TERMINAL:
+            raise click.BadParameter(str(no_terminal))
+        return _named(path)
+
+    more = "" if no_terminal else f"; {TERMINAL} draws in the terminal"
+    return click.option(
+        "--plot",
+        metavar="FILE",
+        type=file_only if no_terminal else picture_file,
+        help=f"Draw {what} to this file: .svg, .png or .pdf{more}.",
+    )
+
+
+def check_plot(plot: str | None, output: str | None) -> None:
+    if plot is not None and plot == output:
+        raise click.UsageError("--output and --plot name the same file")
 
 
 @click.command()

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from vmlab.cli.parameters import format_option, open_output, report_option, wants_json
-from vmlab.cli.plot import TERMINAL, picture_file
+from vmlab.cli.plot import check_plot, plot_option
 from vmlab.cli.status import Status
 
 
@@ -17,12 +17,7 @@ from vmlab.cli.status import Status
 @click.option("--json", "as_json", is_flag=True, help="All samples, as JSON.")
 @format_option
 @report_option
-@click.option(
-    "--plot",
-    metavar="FILE",
-    type=picture_file,
-    help="Draw the distributions to this file: .svg, .png or .pdf.",
-)
+@plot_option("the distributions", "it needs a file here: the terminal has no room for it")
 def sched(
     quick: bool, as_json: bool, layout: str | None, output: str | None, plot: str | None
 ) -> None:
@@ -31,10 +26,7 @@ def sched(
     The native scheduler for one worker and for several, beside Go, threads, greenlet, Lua's
     coroutines and asyncio as far as they are installed (pip install 'vmlab[peers]')."""
     as_json = wants_json(as_json, layout, output)
-    if plot == TERMINAL:
-        raise click.UsageError("--plot needs a file here: the terminal has no room for it")
-    if plot is not None and plot == output:
-        raise click.UsageError("--output and --plot name the same file")
+    check_plot(plot, output)
 
     from vmlab.measure.scheduling import measure
     from vmlab.report import sched_report
