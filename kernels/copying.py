@@ -7,11 +7,9 @@ all do, and ends as far from there as its own memory is large. So what a call fi
 what tasks cost, is the same.
 """
 
-from llvmlite import ir
-
 from vmlab.kernels.dispatch import Registers
+from vmlab.kernels.entry import copy_bytes
 from vmlab.kernels.tasks import BASE, END, FP, PC, RP, SP, TaskHandlerEmitter
-from vmlab.kernels.values import I1, I8, I64, VOID
 
 # While a task runs, its descriptor has no use for the registers' words; in one of them it keeps
 # where its own memory begins.
@@ -83,8 +81,4 @@ class CopyingEmitter(TaskHandlerEmitter):
 
     def _copy(self, target, source, size):
         """Addresses, and bytes."""
-        bytes_ = I8.as_pointer()
-        signature = ir.FunctionType(VOID, [bytes_, bytes_, I64, I1])
-        copy = self.b.module.declare_intrinsic("llvm.memcpy", [bytes_, bytes_, I64], signature)
-        pointers = (self.b.inttoptr(address, bytes_) for address in (target, source))
-        self.b.call(copy, [*pointers, size, ir.Constant(I1, 0)])
+        copy_bytes(self.b, self.words_at(target), self.words_at(source), size)

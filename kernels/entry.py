@@ -67,8 +67,12 @@ def emit_enter(module: ir.Module) -> None:
 
 
 def copy_words(b: ir.IRBuilder, target: ir.Value, source: ir.Value, count: ir.Value) -> None:
+    copy_bytes(b, target, source, b.shl(count, i64(3)))
+
+
+def copy_bytes(b: ir.IRBuilder, target: ir.Value, source: ir.Value, size: ir.Value) -> None:
     # A loop would be vectorised, at a tenth of what compiling a small program takes.
     copy = b.module.declare_intrinsic(
         "llvm.memcpy", [WORDS, WORDS, I64], ir.FunctionType(VOID, [WORDS, WORDS, I64, I1])
     )
-    b.call(copy, [target, source, b.shl(count, i64(3)), ir.Constant(I1, 0)])
+    b.call(copy, [target, source, size, ir.Constant(I1, 0)])

@@ -23,7 +23,7 @@ from vmlab.kernels.channels import Channels
 from vmlab.kernels.context import FRAGMENTED
 from vmlab.kernels.dispatch import Registers
 from vmlab.kernels.encoding import FINISH, FINISH_VALUE, GROW
-from vmlab.kernels.entry import copy_words
+from vmlab.kernels.entry import copy_bytes
 from vmlab.kernels.interpreter import HandlerEmitter
 from vmlab.kernels.queues import begin_lists, begin_tasks
 from vmlab.kernels.values import I1, WORDS, i64
@@ -168,10 +168,10 @@ class TaskHandlerEmitter(Channels, HandlerEmitter):
         sp, fp, rp = self.registers.sp, self.registers.fp, self.registers.rp
         new_base, new_end = (self.address_of(address) for address in segment)
         kept = b.sub(self.address_of(sp), base)
-        copy_words(b, segment[0], self.words_at(base), b.lshr(kept, i64(3)))
+        copy_bytes(b, segment[0], self.words_at(base), kept)
         records = b.sub(end, self.address_of(rp))
         new_rp = self.words_at(b.sub(new_end, records))
-        copy_words(b, new_rp, rp, b.lshr(records, i64(3)))
+        copy_bytes(b, new_rp, rp, records)
         self.free_segment(current)
         self.write(current, BASE, new_base)
         self.write(current, END, new_end)

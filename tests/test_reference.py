@@ -468,7 +468,7 @@ def test_interrupt(text: str) -> None:
     trap = executable.call((), Limits(max_depth=10**9)).outcome.trap
     assert trap is not None
     assert trap.trap is Trap.INTERRUPTED
-    assert time.monotonic() - asked[0] < 2  # 0.2 s is the aim; a busy machine needs room
+    assert time.monotonic() - asked[0] < 5  # 0.2 s is the aim; a busy machine needs room
     assert executable.call((), Limits(max_depth=10**9, fuel=100)).outcome.trap != trap
 
 

@@ -19,7 +19,7 @@ from vmlab import corpus
 from vmlab.engines import find
 from vmlab.kernels.native import Unit
 from vmlab.measure.clock import measure_clock
-from vmlab.measure.sampling import Subject, sample
+from vmlab.measure.sampling import Subject, sample, silent
 from vmlab.outcome import Limits, bind_arguments
 from vmlab.supervise import Supervisor
 
@@ -49,7 +49,7 @@ def medians(engine: str, name: str) -> tuple[list[float], list[float]]:
                 executable._unit = OneOrder(**vars(executable._unit))
             agreed = supervisor.call(executable, args, Limits()).outcome
             subjects.append(Subject(str(build), executable, args, agreed))
-        rounds = sample(supervisor, subjects, ROUNDS, 0, Limits(), clock, lambda *_: None)
+        rounds = sample(supervisor, subjects, ROUNDS, 0, Limits(), clock, silent)
     found = [statistics.median(rounds.samples[s.name]) / rounds.iterations for s in subjects]
     return found[:BUILDS], found[BUILDS:]
 

@@ -14,7 +14,7 @@ from vmlab import corpus
 from vmlab.comparison import QUICK_ROUNDS
 from vmlab.engines import find
 from vmlab.measure.clock import measure_clock
-from vmlab.measure.sampling import Subject, sample
+from vmlab.measure.sampling import Subject, sample, silent
 from vmlab.measure.statistics import Verdict, corrected, judge
 from vmlab.outcome import Limits, bind_arguments
 from vmlab.supervise import Supervisor
@@ -33,9 +33,7 @@ def verdicts(engine: str, name: str) -> Counter[Verdict]:
                 executable = find(engine).build(program, counting=False)
                 agreed = supervisor.call(executable, args, Limits()).outcome
                 subjects.append(Subject(side, executable, args, agreed))
-            rounds = sample(
-                supervisor, subjects, QUICK_ROUNDS, seed, Limits(), clock, lambda *_: None
-            )
+            rounds = sample(supervisor, subjects, QUICK_ROUNDS, seed, Limits(), clock, silent)
             one, other = rounds.samples.values()
             ratios = [a / b for a, b in zip(one, other, strict=True)]
             found[judge(ratios, corrected(1))[1]] += 1

@@ -18,7 +18,7 @@ from vmlab.cpython.executable import CPython
 from vmlab.cpython.source import translate
 from vmlab.cpython.translate import Form
 from vmlab.measure.clock import measure_clock
-from vmlab.measure.sampling import Subject, sample
+from vmlab.measure.sampling import Subject, sample, silent
 from vmlab.measure.statistics import corrected, median_interval
 from vmlab.outcome import Limits, bind_arguments
 from vmlab.supervise import Supervisor
@@ -40,9 +40,7 @@ def row(supervisor: Supervisor, name: str) -> tuple[str | int | float, ...]:
         executable = CPython(program, counting=False, form=form)
         outcome = supervisor.call(executable, args, Limits()).outcome
         subjects.append(Subject(label, executable, args, outcome))
-    rounds = sample(
-        supervisor, subjects, QUICK_ROUNDS, 1, Limits(), measure_clock(), lambda *_: None
-    )
+    rounds = sample(supervisor, subjects, QUICK_ROUNDS, 1, Limits(), measure_clock(), silent)
     ranged, everywhere = (rounds.samples[label] for label in FORMS)
     ratios = [a / b for a, b in zip(everywhere, ranged, strict=True)]
     ratio = median_interval(ratios, corrected(1))

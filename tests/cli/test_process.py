@@ -159,7 +159,7 @@ def test_ctrl_c_is_answered_at_once(program, engine, text):
         process.communicate(timeout=10)
     assert re.fullmatch(r".*:\d+:\d+: trap: interrupted: by Ctrl-C\n", first)
     assert process.returncode == exits.INTERRUPTED
-    assert answered < 2
+    assert answered < 5
 
 
 def test_ctrl_c_ends_a_trace_which_is_written(program, tmp_path):

@@ -18,8 +18,8 @@ from vmlab.outcome import Limits
 from vmlab.program import Number
 from vmlab.supervise import Supervisor, supervised
 
-# What users are promised is 0.2 s. The bound has room for a busy machine.
-SOON = 1.0
+# What users are promised is 0.2 s, on a machine that has nothing else to do.
+SOON = 5.0
 
 # A chain of calls, each of which makes two of the next: 2**60 calls without a loop or recursion.
 DOUBLING = (
