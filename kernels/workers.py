@@ -46,7 +46,7 @@ from vmlab.kernels.scheduler.layout import BLOCK_SIZES, Channel, Record, Task
 from vmlab.kernels.scheduler.locks import lock, unlock
 from vmlab.kernels.scheduler.structures import LINE_BYTES
 from vmlab.kernels.scheduler.translate import POINTER, Translator
-from vmlab.kernels.task_functions import GIVEN, Growth
+from vmlab.kernels.task_routines import GIVEN, Growth
 from vmlab.kernels.values import F64, I64, WORDS, from_word, i64, to_word
 
 # The fields of the context that stand for all workers: those that begin at 0, and the others. What
