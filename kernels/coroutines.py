@@ -291,14 +291,18 @@ class CoroutineEmitter(PlainEmitter):
 
     def leave(self, awaited=None, sent=None):
         self.leave_in(self.frame, awaited, sent)
-        self._suspend(self.map.variants[self.at].effect.pushes)
+        self.suspend()
 
     def link(self):
         return self.frame
 
     def go_on(self, way):
-        self._suspend(self.map.variants[self.at].effect.pushes)
+        self.suspend()
         self.resume(self.words_at(way))
+
+    def suspend(self):
+        """Keep what lives behind this instruction."""
+        self._suspend(self.map.variants[self.at].effect.pushes)
 
     def _suspend(self, types):
         """Keep what lives behind this instruction, and emit how it goes on there with what it
