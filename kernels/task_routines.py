@@ -137,9 +137,10 @@ def operation(unit, variant) -> ir.Function:
         m.reply(i64(PASSED), *results)
 
     switches = variant.opcode.flow is Flow.SWITCH
-    pops, pushes = ([*map(llvm_type, types)] for types in (variant.effect.pops, variant.effect.pushes))
-    link = [WORDS] if switches else []
-    return _emitted(unit, f"op.{variant.name}", [*link, *pops], pushes, emit, switches)
+    operands = [WORDS] if switches else []
+    operands += map(llvm_type, variant.effect.pops)
+    results = [*map(llvm_type, variant.effect.pushes)]
+    return _emitted(unit, f"op.{variant.name}", operands, results, emit, switches)
 
 
 def launch(unit, target: int, words: list[ir.Type]) -> ir.Function:
