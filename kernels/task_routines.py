@@ -104,7 +104,7 @@ def emit_grow(unit) -> ir.Function:
 
 
 class Operation(Routine):
-    """Emits an operation. What leaves the running task is told of that by `link`."""
+    """Emits an operation. `link` is what the emitter of a VM function calls so."""
 
     def __init__(self, unit, function, switches):
         context, self.site, *operands = function.args

@@ -73,11 +73,11 @@ class Pair:
 class Raw:
     """Methods take the `Machine` that emits.
 
-    words    words of a slot
+    words       words of a slot
     parts_each  LLVM values of a kept value
-    checked  whether each instruction finds out the types of its operands when it runs
-    typed    whether a value in memory says its type
-    counted  whether references to values are counted
+    checked     whether each instruction finds out the types of its operands when it runs
+    typed       whether a value in memory says its type
+    counted     whether references to values are counted
     """
 
     words = 1
