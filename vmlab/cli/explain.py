@@ -91,7 +91,7 @@ def explain(
                 click.echo(f"Instructions are not drawn: {explanation.opcodes}", err=True)
     if output is not None or layout is not None:
         click.echo(remarks(explanation), err=True)
-    for warning in comparison.warnings:
+    for warning in explanation.warnings:
         click.echo(f"Warning: {warning}", err=True)
     if output is not None:
         click.echo(f"Written to {output}", err=True)
