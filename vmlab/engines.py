@@ -62,11 +62,11 @@ class Executable(ABC):
     def interrupt(self) -> None:
         """Make the running call trap `interrupted` at its next safepoint. Any thread may do so."""
 
-    def relocate(self) -> None:
+    def relocate(self) -> bool:
         """Move the machine code to another place in memory, drawn at random, and an interpreter's
-        handlers into another order; without machine code of its own, do nothing. Not while a call
-        runs."""
-        return
+        handlers into another order; the next call has its data at another place, too. Without
+        machine code of its own, do nothing. Not while a call runs. Returns whether it moved."""
+        return False
 
     def machine_code(self) -> str | None:
         """The assembly text of the code that runs; None where the engine makes none."""
