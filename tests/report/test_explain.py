@@ -191,7 +191,7 @@ def test_overlap_is_negative_where_the_whole_interpreter_hides_a_cost():
 
 def test_what_is_not_resolved_is_said():
     noise = cycle((2, 4))
-    noisy = Script(lambda: (3 + 3 * (next(noise) - 3)) * UNIT * FOUR.instructions)
+    noisy = Script(lambda: (3 + 3 * (next(noise) - 3)) * UNIT * FOUR.instructions, moves=False)
     attribution = attributed(**{"template+tagged": noisy})
     row = rows(attribution)["type checks"]
     assert not row.added.resolved and row.removed.resolved
@@ -329,7 +329,7 @@ def test_a_comparison_of_the_ladder_ends_with_where_the_time_goes():
 
 def test_what_the_ladder_adds_may_not_be_resolved():
     noise = cycle((50, 70))
-    noisy = compared(tagged=Script(lambda: next(noise) * UNIT))
+    noisy = compared(tagged=Script(lambda: next(noise) * UNIT, moves=False))
     assert "names 10%; not resolved: type checks. " in remarks(noisy)
     assert "type checks 0%" not in remarks(noisy)
 

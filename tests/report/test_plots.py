@@ -141,6 +141,19 @@ def test_the_dearest_instruction_comes_first():
     assert nothing_is_cut_off(figure)
 
 
+def test_long_texts_do_not_squeeze_the_charts():
+    def width(subtitle, reason):
+        mechanisms = [("checks", [Part("added", 2.0, 1.0, 3.0)]), ("names", reason)]
+        figure = where_time_goes(mechanisms, [], **(CHARTS | {"subtitles": [subtitle] * 2}))
+        figure.draw_without_rendering()
+        assert nothing_is_cut_off(figure)
+        return figure.axes[0].get_position().width
+
+    subtitle = "mechanisms, added and removed from switch+boxed+late+copy+barrier; medians of 15"
+    reason = "template+stackful took no part: machine stacks are exchanged on x86-64 only; not here"
+    assert width(subtitle, reason) == pytest.approx(width("s", "r"), rel=0.01)
+
+
 def test_a_mechanism_has_a_bar_for_each_way_to_measure_it_or_the_reason_for_none():
     added, removed = Part("added", 2.0, 1.0, 3.0), Part("removed", 1.0, -0.5, 1.5)
     mechanisms = [("checks", [added, removed]), ("names", "late was not timed")]

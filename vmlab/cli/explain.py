@@ -56,9 +56,10 @@ def explain(
 ) -> None:
     """Show where an interpreter's time goes, by mechanism and by instruction.
 
-    Each mechanism is added to straight machine code, and removed from the whole interpreter; both
-    are timed in the same interleaved rounds. Then the program is interrupted at random, to see
-    which of its instructions is running."""
+    Each mechanism is added to an engine with little else, and removed from the whole interpreter;
+    both are timed in the same interleaved rounds. With tasks, copies of stacks and the
+    pointer-store barrier are mechanisms, too, and machine stacks are compared with coroutines. Then
+    the program is interrupted at random, to see which of its instructions is running."""
     check_plot(plot, output)
     check_rounds(rounds, quick)
     as_json = wants_json(as_json, layout, output)

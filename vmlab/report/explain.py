@@ -109,8 +109,8 @@ def notes(attribution: Attribution) -> list[str]:
         f"a cost is the median of the differences within {attribution.rounds} rounds; with"
         f" {CONFIDENCE:.0%} confidence, all true medians lie within the bounds in brackets (sign"
         " test); not resolved: 0 lies within them, too",
-        "the bounds cover the noise between rounds and the luck of where machine code lies, which"
-        " is drawn anew for every round; on x86-64 Linux, so is the order of an interpreter's"
+        "the bounds cover the noise between rounds and the luck of where machine code and data lie,"
+        " which is drawn anew for every round; on x86-64 Linux, so is the order of an interpreter's"
         " handlers",
     ]  # fmt: skip
 

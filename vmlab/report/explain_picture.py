@@ -26,8 +26,8 @@ def picture(explanation: Explanation, title: str, format: str) -> bytes:
     full = attribution.scheme.full
     bounds = f"{CONFIDENCE:.0%} bounds (sign test)"
     subtitles = [
-        f"mechanisms, added to an engine with little else and removed from {full}; medians of"
-        f" {attribution.rounds} rounds, {bounds}"
+        f"mechanisms, added and removed from {full}; medians of {attribution.rounds} rounds,"
+        f" {bounds}"
     ]
     instructions: list[Part] = []
     if not isinstance(times, str):
