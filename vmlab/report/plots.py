@@ -157,6 +157,8 @@ def _figure(
     figure = Figure(figsize=(8, 1 + height), layout="constrained")
     charts = figure.subplots(len(rows), squeeze=False, height_ratios=rows)[:, 0]
     charts[0].set_title(title, loc="left", fontsize=11, pad=20)
+    for axes in charts[1:]:
+        axes.set_title(" ", fontsize=8)  # room for the subtitle
     for axes, number, subtitle in zip(charts, rows, subtitles, strict=False):
         # From the figure's edge on, and not in the layout: else a long one squeezes the charts.
         axes.annotate(
