@@ -139,6 +139,8 @@ def test_the_dearest_instruction_comes_first():
     assert drawn_bars(figure, below) == [(0, 0, 3), (1, 0, 2), (2, 0, 1)]
     assert drawn_bounds(figure, below) == [(2.5, 3.5), (1.0, 4.0), (0.9, 1.2)]
     assert nothing_is_cut_off(figure)
+    unit = figure.axes[0].xaxis.label.get_window_extent()
+    assert below.texts[0].get_window_extent().y1 <= unit.y0
 
 
 def test_long_texts_do_not_squeeze_the_charts():
