@@ -36,7 +36,7 @@ def test_real_engines(vmlab, monkeypatch):
     for mechanism in SEQUENTIAL.mechanisms:
         assert sum(line.startswith(f"{mechanism.name}  ") for line in lines) == 1
     assert "took no part" not in result.stdout
-    assert "Note: all engines agree on 4 expect lines and main(a = 7, b = 2): " in result.stdout
+    assert "Note: the engines agree on 4 expect lines and main(a = 7, b = 2): " in result.stdout
     assert "times of instructions" not in result.stdout or sys.platform != "linux"
 
 

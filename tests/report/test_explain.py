@@ -298,7 +298,7 @@ def test_json_follows_the_schema(changed):
     assert (template["added_to"], inlined["added_to"]) == ("template", "inlined")
     assert inlined["cost"]["nanoseconds"] == pytest.approx(3 * UNIT)
     assert ("reason" in template["cost"]) == ("template+stackful" in changed)
-    assert data["notes"][0].startswith("all engines agree on 1 expect line and main(n = 3): ")
+    assert data["notes"][0].startswith("the engines agree on 1 expect line and main(n = 3): ")
 
 
 def test_warnings_are_of_the_measurement_not_of_a_baseline():

@@ -171,7 +171,7 @@ def _all_notes(explanation: Explanation) -> list[str]:
         if isinstance(times, str)
         else opcodes.notes(times)
     )
-    agreed = f"all engines agree on {explanation.comparison.agreement.what}"
+    agreed = f"the engines agree on {explanation.comparison.agreement.what}"
     return [agreed, *notes(explanation.attribution), *by_opcode]
 
 
