@@ -9,6 +9,7 @@ from vmlab.diagnostics import Diagnostic, Kind, Note, a, counted, either
 from vmlab.isa import TASKS, Flow, Opcode, Operand, Type
 from vmlab.program import Function, Program, Span
 from vmlab.stacks import LETTERS, Stack, Steps, Words
+from vmlab.unknown import UNKNOWN, fits
 
 _SHOWN = 8
 _SEARCHED = 256
@@ -152,7 +153,7 @@ class Objections:
             for param, position, type_ in zip(
                 reversed(callee.params), range(stack.depth - 1, -1, -1), stack, strict=False
             )
-            if param.type is not type_
+            if not fits(type_, param.type)
         )
         param, position, type_ = wrong
         self._add(
@@ -172,7 +173,7 @@ class Objections:
         """The instruction may spawn a function with a result that no task can have."""
         instruction = self._function.code[index]
         callee = self._program.functions[instruction.target]
-        if callee.result not in TASKS:
+        if callee.result not in TASKS and callee.result is not UNKNOWN:
             self._add(
                 "spawn-result",
                 instruction.operand_span or instruction.span,
@@ -213,7 +214,7 @@ class Objections:
         result = self._function.result
         it = "it" if after.depth == 1 else "them"
         hint = f"drop {it} with 'pop'"
-        if result is None and after.depth == 1:
+        if result is None and after.depth == 1 and after.certain:
             hint += f", or declare the result with '-> {after.type}'"
         self._add(
             "leftover-values",
@@ -225,11 +226,9 @@ class Objections:
             notes=[*self._producers(index, [after.depth - 1]), self._declared],
         )
 
-    def to_merge(self, index: int, stack: Stack, origin: int) -> None:
+    def to_merge(self, index: int, origin: int, stack: Stack) -> None:
         """The instruction is reached with another stack than before."""
         known = self._stack(index)
-        if self._steps.unknown in (known.bottom, stack.bottom):
-            return
         label = self._labels.get(index)
         place = "there" if label is None else f"'{label}'"
         first = self._origins[index]
@@ -238,7 +237,7 @@ class Objections:
         else:
             other = Note(f"the other path to {place} comes from here", self._span(first))
         shown = _SHOWN
-        if known.depth != stack.depth:
+        if known.depth != stack.depth and known.bottom is stack.bottom is self._steps.empty:
             kind: Kind = "merge-depth"
             message = (
                 f"this path brings {counted(stack.depth, 'value')} to {place}, "
@@ -249,8 +248,8 @@ class Objections:
             kind = "merge-type"
             message = f"this path brings other types to {place} than another does"
             hint = "convert before the paths meet, or keep the value in a local"
-            pairs = enumerate(islice(zip(known, stack, strict=True), _SEARCHED), 1)
-            shown = max(shown, next((n for n, (a, b) in pairs if a is not b), 0))
+            pairs = enumerate(islice(zip(known, stack, strict=False), _SEARCHED), 1)
+            shown = max(shown, next((n for n, (a, b) in pairs if not fits(a, b)), 0))
         self._add(
             kind,
             self._span(origin),
@@ -297,12 +296,15 @@ class Objections:
             if not wanted or index < 0 or self._stack(index).bottom is not stack.bottom:
                 break
             instruction = self._function.code[index]
+            if not instruction.opcode.effects:
+                break
             bound = self._steps.bound(self._function, instruction)
             _, pops, _ = self._steps.effects(instruction.opcode, bound)[0]
             kept = self._stack(index).depth - len(pops)
             for position in sorted(p for p in wanted if p >= kept):
                 wanted.remove(position)
-                note = Note(f"the {types[position]} comes from here", instruction.span)
+                what = f"the {types[position]}" if types[position] is not UNKNOWN else "this value"
+                note = Note(f"{what} comes from here", instruction.span)
                 if note not in notes:
                     notes.append(note)
         return notes[::-1]
@@ -319,8 +321,8 @@ def _operand_hint(opcode: Opcode, wanted: list[Words], operands: Words) -> str |
     # Pairs from the top, since below an error the stack may be known for less than all operands.
     pairs = [list(zip(operands[::-1], pops[::-1], strict=False)) for pops in wanted]
     # The lowest operand, such as the array, says best which effect was meant.
-    likely = max(pairs, key=lambda pairs: [have is want for have, want in reversed(pairs)])
-    return next(_conversion(have, want) for have, want in likely if have is not want)
+    likely = max(pairs, key=lambda pairs: [fits(have, want) for have, want in reversed(pairs)])
+    return next(_conversion(have, want) for have, want in likely if not fits(have, want))
 
 
 def _conversion(have: str | None, want: str | None) -> str | None:
@@ -344,4 +346,5 @@ def _conversion(have: str | None, want: str | None) -> str | None:
 
 def _either(wanted: list[Words]) -> str:
     """Stacks in words; letters stand for any type."""
-    return either([" ".join("any" if word in LETTERS else word for word in w) for w in wanted])
+    any_ = {*LETTERS, UNKNOWN}
+    return either([" ".join("any" if word in any_ else word for word in w) for w in wanted])
