@@ -35,7 +35,7 @@ class Draft:
     """A function as it is read.
 
     slots        parameters and locals by name
-    ops          an instruction for every line that is none of the others, readable or not
+    ops          the instructions; a token stands for something of which nothing is known
     labels       the index of the instruction below each, and its name where it stands
     well_formed  the shape of its header: parameters and result are those that were meant
     doubtful     names of locals and labels that may exist, or may be of another type or at
@@ -43,6 +43,8 @@ class Draft:
                  ANY_NAME stands for all that do not exist
     end          its `end`; one that may not have been meant as its end is among the ops
     end_missing  that it has none need not be reported any more
+    headless     stands for the function that lines outside of any were meant for: nothing is
+                 known of it, neither what is before them nor what is behind
     """
 
     name: Token
@@ -50,12 +52,13 @@ class Draft:
     locals: list[Variable] = field(default_factory=list)
     slots: dict[str, Slot] = field(default_factory=dict)
     result: Type | None = None
-    ops: list[syntax.Op] = field(default_factory=list)
+    ops: list[syntax.Op | Token] = field(default_factory=list)
     labels: dict[str, tuple[int, Token]] = field(default_factory=dict)
     well_formed: bool = True
     doubtful: set[str] = field(default_factory=set)
-    end: syntax.Op | None = None
+    end: Token | None = None
     end_missing: bool = False
+    headless: bool = False
 
     @property
     def signature(self) -> tuple[list[Type], Type | None]:
@@ -64,7 +67,8 @@ class Draft:
     @property
     def goes_on(self) -> bool:
         """Whether the next instruction can be reached from the last."""
-        opcode = OPCODES.get(self.ops[-1].tokens[0].text) if self.ops else None
+        last = self.ops[-1] if self.ops else None
+        opcode = OPCODES.get(last.tokens[0].text) if isinstance(last, syntax.Op) else None
         return opcode is None or opcode.flow not in (Flow.RETURN, Flow.JUMP)
 
 
@@ -101,7 +105,8 @@ class Reader:
     @cached_property
     def label_functions(self) -> dict[str, str]:
         """By each label, the name of a function that has it."""
-        return {label: draft.name.text for draft in self.drafts for label in draft.labels}
+        drafts = [draft for draft in self.drafts if not draft.headless]
+        return {label: draft.name.text for draft in drafts for label in draft.labels}
 
     def _read(self, line: Line) -> None:
         if line.error is not None:
@@ -131,7 +136,7 @@ class Reader:
 
     def _unreadable(self, draft: Draft, line: Line) -> None:
         """A line in a function may have been an instruction, or declare a name."""
-        draft.ops.append(syntax.Op(line.tokens[:1], whole=False))
+        draft.ops.append(line.tokens[0])
         draft.doubtful.update(line.words())
 
     def _start_directive(self, line: Line) -> None:
@@ -140,19 +145,21 @@ class Reader:
         draft = self._draft
         if draft is not None:
             word = line.tokens[0]
-            self._end_missing(draft, word.span, f"this {quote(word.text)}")
+            misplaced = draft.goes_on and not isinstance(line.statement, syntax.Func)
+            self._end_missing(draft, word.span, f"this {quote(word.text)}", misplaced)
             self._draft = draft if draft.goes_on else None
         self._astray = draft is not None
         self._ended = None
 
-    def _end_missing(self, draft: Draft, span: Span, what: str) -> None:
+    def _end_missing(self, draft: Draft, span: Span, what: str, misplaced: bool = False) -> None:
         name = draft.name
         if not draft.end_missing:
+            other = ", or move this line out of the function" if misplaced else ""
             self._findings.error(
                 "missing-end",
                 span,
                 f"the function {quote(name.text)} has no 'end' before {what}",
-                hint="put 'end' on a line of its own behind its last instruction",
+                hint=f"put 'end' on a line of its own behind its last instruction{other}",
                 notes=[Note(f"{quote(name.text)} starts here", name.span)],
             )
         draft.end_missing = True
@@ -160,6 +167,8 @@ class Reader:
     def _finish(self, draft: Draft) -> None:
         if draft.ops and draft.ops[-1] is draft.end:
             draft.ops.pop()
+        if draft.headless:
+            draft.ops.append(draft.ops[0])
         at_end = [name for index, name in draft.labels.values() if index == len(draft.ops)]
         if at_end:
             name = at_end[-1]
@@ -169,7 +178,7 @@ class Reader:
                 f"the label {quote(name.text)} has no instruction behind it",
                 hint="put 'ret' behind it",
             )
-            draft.ops.append(syntax.Op([name], whole=False))
+            draft.ops.append(name)
 
     def _read_op(self, line: Line, op: syntax.Op) -> None:
         name = op.tokens[0].text
@@ -217,34 +226,43 @@ class Reader:
         line.error = None
         line.whole = likely != "end"  # it may have been meant as another's
         syntax.read_statement(line)
+        if len(line.tokens) == 1:
+            line.error = None  # that the rest is missing says nothing if it was not meant
         return True
 
     def _outside(self, token: Token, what: str) -> None:
         """Something that belongs into a function stands outside of all."""
+        draft, self._ended = self._ended, None
+        hint = "start a function with 'func NAME(PARAMETERS) -> TYPE' before it"
+        notes = []
+        if draft is not None and draft.end is not None:
+            function = quote(draft.name.text)
+            notes = [Note(f"{function} ends here", draft.end.span)]
+            hint = f"remove that 'end' if this belongs to {function}; if not, {hint}"
         if not self._astray:
-            ended = self._ended
-            notes = []
-            if ended is not None and ended.end is not None:
-                end = ended.end.tokens[0]
-                notes = [Note(f"{quote(ended.name.text)} ends here", end.span)]
             self._findings.error(
                 "outside-function",
                 token.span,
                 f"{what} is outside of any function",
-                hint="start a function with 'func NAME(PARAMETERS) -> TYPE' before it",
+                hint=hint,
                 notes=notes,
             )
+            if draft is None:
+                draft = Draft(token, ops=[token], well_formed=False, headless=True)
+                draft.doubtful.add(ANY_NAME)
+                draft.end_missing = True
+                self.drafts.append(draft)
         self._astray = True
-        self._draft, self._ended = self._ended, None
+        self._draft = draft
 
     def _read_label(self, label: syntax.Label) -> None:
         name = label.name
         if self._draft is None:
+            if self.drafts and self._ended is None:
+                self.drafts[-1].doubtful.add(name.text)  # it may have been meant as that one's
             self._outside(name, f"the label {quote(name.text)}")
         draft = self._draft
         if draft is None:
-            if self.drafts:
-                self.drafts[-1].doubtful.add(name.text)
             return
         if name.text in draft.labels:
             self._duplicate("duplicate-label", "label", name, draft.labels[name.text][1])
@@ -252,13 +270,13 @@ class Reader:
         else:
             draft.labels[name.text] = (len(draft.ops), name)
         if label.op is not None:
-            whole = label.op.whole and label.op.tokens[0].text in OPCODES
-            draft.ops.append(syntax.Op(label.op.tokens, whole))
+            first = label.op.tokens[0]
+            draft.ops.append(label.op if first.text in OPCODES else first)
 
     def _read_end(self, line: Line) -> None:
         draft = self._draft
         if draft is not None:
-            draft.end = syntax.Op(line.tokens[:1], whole=False)
+            draft.end = line.tokens[0]
             if line.whole:
                 self._draft = None
                 self._ended = draft if draft.goes_on else None
@@ -286,7 +304,7 @@ class Reader:
         for declaration in func.params:
             self._declare(draft, declaration, "parameter")
             value = declaration.value
-            if value is not None and name.text != "main":
+            if value is not None and name.text.lower() != "main":
                 self._findings.error(
                     "default-outside-main",
                     value.span,
@@ -320,6 +338,8 @@ class Reader:
         if draft is None:
             self._ended = None
             self._outside(line.tokens[0], "this 'local'")
+            draft = self._draft
+        if draft is None:
             return
         self._declare(draft, declaration, "local")
         if not line.whole:
@@ -331,7 +351,7 @@ class Reader:
                 "a local cannot be given a first value: it starts at zero, or empty",
                 hint="use 'push' and 'store' to set it",
             )
-        if draft.ops or draft.labels:
+        if (draft.ops or draft.labels) and not draft.headless:
             self._findings.error(
                 "late-local",
                 line.tokens[0].span,

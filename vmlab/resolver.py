@@ -16,6 +16,8 @@ from vmlab.syntax import Token
 from vmlab.unknown import UNKNOWN, UNREADABLE
 
 _NO_STRINGS = "there are no strings in a program, only numbers"
+_NO_BLOCKS = "there are no blocks: 'jmp', 'jz' and 'jnz' go to labels"
+_BLOCKS = ("if", "else", "elif", "for", "while", "do", "repeat", "until", "goto", "break")
 
 # The first instruction with this sort of operand that takes, or does not take, from the stack.
 _INSTRUCTIONS = {
@@ -87,8 +89,10 @@ class _Resolver:
             ),
         }
 
-    def instruction(self, op: syntax.Op) -> Instruction:
+    def instruction(self, op: syntax.Op | Token) -> Instruction:
         """An instruction with its operand resolved."""
+        if isinstance(op, Token):
+            return Instruction(UNREADABLE[None], None, op.span)
         name, *operands = op.tokens
         opcode = OPCODES.get(name.text)
         if opcode is None:
@@ -190,6 +194,7 @@ class _Resolver:
             tokens[0].span,
             f"there is no instruction {quote(name)}",
             hint=self._other_use(name)
+            or (_NO_BLOCKS if name in _BLOCKS else None)
             or self._findings.suggest(name, OPCODES)
             or _shape_hint(tokens),
         )
@@ -215,6 +220,10 @@ class _Resolver:
                 return f"write '{opcode.name} {token.text.removesuffix('[]')}'"
             case Operand.LOCAL | Operand.GLOBAL if syntax.is_number(token):
                 return None if opcode.effects[0].pops else f"write {quote(f'push {token.text}')}"
+            case Operand.LOCAL | Operand.GLOBAL if token.kind == "type":
+                if opcode.effects[0].pops:
+                    return "'astore' sets an element; it takes the array, the index and the value"
+                return "'aload' reads an element; it takes the array and the index"
             case Operand.LABEL:
                 return "a label is a line 'NAME:'; the jump goes to the instruction below it"
         return None

@@ -29,7 +29,8 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _OPERATORS = "+-*/%<>&|^!~"
-_INSTEAD_OF_COMMENTS = ("#", "//")
+_INSTEAD_OF_COMMENTS = ("#", "//", "/*", "-- ")
+_LOOKALIKES = {"–": "-", "—": "-", "−": "-", "“": '"', "”": '"', "„": '"'}
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -315,6 +316,10 @@ def _stray(token: Token, line: str) -> Diagnostic:
         hint = "comments start with ';'"
     elif char in "[]":
         hint = "array types are written 'int[]' and 'float[]', without spaces"
+    elif char in "{}":
+        hint = "there are no braces: a function goes from 'func' to 'end'"
+    elif char in _LOOKALIKES:
+        hint = f"write {quote(_LOOKALIKES[char])}"
     elif char in _OPERATORS:
         hint = "there are no expressions: each operation is an instruction, such as 'sub'"
     elif char.isspace():
