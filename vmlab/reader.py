@@ -6,6 +6,7 @@ unreadable, so that nothing else is blamed for it.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -101,6 +102,9 @@ class Reader:
             self._end_missing(self._draft, end, "the end of the file")
         for draft in self.drafts:
             self._finish(draft)
+        for before, draft in itertools.pairwise(self.drafts):
+            if draft.headless:
+                before.doubtful.update(draft.labels)  # an `end` between them may be one too many
 
     @cached_property
     def label_functions(self) -> dict[str, str]:
@@ -258,8 +262,6 @@ class Reader:
     def _read_label(self, label: syntax.Label) -> None:
         name = label.name
         if self._draft is None:
-            if self.drafts and self._ended is None:
-                self.drafts[-1].doubtful.add(name.text)  # it may have been meant as that one's
             self._outside(name, f"the label {quote(name.text)}")
         draft = self._draft
         if draft is None:
