@@ -209,7 +209,7 @@ class Objections:
 
     def to_leftover(self, index: int, after: Stack) -> None:
         """The stack is not empty after `ret` has taken the result."""
-        if after.bottom is self._steps.unknown:
+        if after.bottom is not self._steps.empty:
             return
         result = self._function.result
         it = "it" if after.depth == 1 else "them"
@@ -237,12 +237,19 @@ class Objections:
         else:
             other = Note(f"the other path to {place} comes from here", self._span(first))
         shown = _SHOWN
-        if known.depth != stack.depth and known.bottom is stack.bottom is self._steps.empty:
+        if known.bottom is stack.bottom and known.depth != stack.depth:
             kind: Kind = "merge-depth"
-            message = (
-                f"this path brings {counted(stack.depth, 'value')} to {place}, "
-                f"another brings {counted(known.depth, 'value')}"
-            )
+            if known.bottom is self._steps.empty:
+                message = (
+                    f"this path brings {counted(stack.depth, 'value')} to {place}, "
+                    f"another brings {counted(known.depth, 'value')}"
+                )
+            else:
+                more = stack.depth - known.depth
+                message = (
+                    f"this path brings {counted(abs(more), 'value')} "
+                    f"{'more' if more > 0 else 'less'} to {place} than another does"
+                )
             hint = "all paths to a label must leave the same types on the stack"
         else:
             kind = "merge-type"

@@ -20,21 +20,33 @@ class Stack:
     """The types on an operand stack: the top cell, and the stack below it. Immutable.
 
     Within one `verify`, equal stacks are one object. The empty stack has no type, and is its own
-    `below` and the `bottom` of all others; `depth` is the number of values. `certain` tells
-    that no error has left anything of it unknown.
+    `below` and the `bottom` of all others; `depth` is the number of values.
+
+    Errors leave stacks that are not `certain`. Somewhere below there may be a bottom of type
+    `UNKNOWN`, of which nothing is known: it has as many values of unknown type as are taken from
+    it. The depth counts from there, and may be negative.
     """
 
-    __slots__ = ("_above", "below", "bottom", "certain", "depth", "type")
+    __slots__ = ("_above", "_below", "bottom", "certain", "depth", "type")
 
-    def __init__(
-        self, type_: Type | None = None, below: Stack | None = None, certain: bool = True
-    ) -> None:
+    def __init__(self, type_: Type | None = None, below: Stack | None = None) -> None:
         self.type = type_
-        self.certain: bool = certain if below is None else below.certain and type_ is not UNKNOWN
-        self.below = self if below is None else below
         self.bottom: Stack = self if below is None else below.bottom
+        self.certain: bool = type_ is not UNKNOWN and (below is None or below.certain)
         self.depth: int = 0 if below is None else below.depth + 1
+        self._below = below
         self._above: dict[Type, Stack] = {}
+
+    @property
+    def below(self) -> Stack:
+        below = self._below
+        if below is None:
+            if self.type is None:
+                return self
+            below = self._below = Stack(UNKNOWN)
+            below.bottom, below.depth = self.bottom, self.depth - 1
+            below._above[UNKNOWN] = self
+        return below
 
     def push(self, type_: Type) -> Stack:
         """This stack with one more value on top."""
@@ -44,9 +56,9 @@ class Stack:
         return above
 
     def __iter__(self) -> Iterator[Type]:
-        """The types, the top first."""
+        """The types, the top first, as far as anything is known."""
         cell = self
-        while cell.type is not None:
+        while cell.depth > 0 and cell.type is not None:
             yield cell.type
             cell = cell.below
 
@@ -84,9 +96,6 @@ class Steps:
 
     def __init__(self, program: Program) -> None:
         self.empty = Stack()
-        # The bottom of a stack that may hold anything: it has as many values of unknown types as
-        # are taken from it.
-        self.unknown = Stack(certain=False)
         self._program = program
         self._effects: dict[tuple[Opcode, Bound], list[tuple[Variant, Words, Words]]] = {}
 
@@ -167,7 +176,7 @@ class Steps:
         """The stack after an instruction that does not apply to it."""
         count = len(self.effects(opcode, bound)[0][1])
         if stack.bottom is self.empty and stack.depth < count:
-            stack = self.unknown
+            stack = Stack(UNKNOWN)
         else:
             for _ in range(count):
                 stack = stack.below
@@ -183,9 +192,7 @@ class Steps:
         for word in reversed(pops):
             type_ = stack.type
             if type_ is None:
-                if stack is self.empty:
-                    return None
-                type_ = UNKNOWN
+                return None
             wanted = letters.setdefault(word, type_) if word in LETTERS else word
             if wanted is not type_ and UNKNOWN not in (wanted, type_):
                 return None
@@ -198,19 +205,20 @@ class Steps:
         """Whether two stacks may be the same."""
         if one.certain and other.certain:
             return one is other
-        if one.depth != other.depth and one.bottom is other.bottom is self.empty:
+        if one.bottom is other.bottom and one.depth != other.depth:
             return False
         return all(fits(*pair) for pair in islice(zip(one, other, strict=False), _COMPARED))
 
     def common(self, one: Stack, other: Stack) -> Stack:
         """The stack of which all is true that is true of both."""
-        types: list[Type | None] = []
+        types: list[Type] = []
         while one is not other:
-            if one.depth != other.depth or len(types) == _COMPARED:
-                return self.unknown
+            alike = one.bottom is other.bottom and one.depth == other.depth
+            if not alike or len(types) == _COMPARED:
+                return Stack(UNKNOWN)
+            assert one.type is not None
             types.append(one.type if one.type is other.type else UNKNOWN)
             one, other = one.below, other.below
         for type_ in reversed(types):
-            assert type_ is not None
             one = one.push(type_)
         return one

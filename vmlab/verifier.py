@@ -19,7 +19,7 @@ from vmlab.isa import MAX_FRAME_WORDS, Flow, Variant
 from vmlab.objections import Objections
 from vmlab.program import Function, Instruction, Program
 from vmlab.stacks import Stack, Steps
-from vmlab.unknown import UNREADABLE
+from vmlab.unknown import UNKNOWN, UNREADABLE
 
 __all__ = ["Stack", "StackMap", "verify", "verify_functions"]
 
@@ -89,7 +89,7 @@ class _Check:
         for index in range(count):
             if self._before[index] is None:
                 self._object.unreachable_from = None if lost else index
-                self._walk(index, steps.unknown if lost else steps.empty)
+                self._walk(index, Stack(UNKNOWN) if lost else steps.empty)
         if len(function.slots) + self._max_depth() > MAX_FRAME_WORDS:
             self._object.to_frame(MAX_FRAME_WORDS)
 
@@ -138,7 +138,7 @@ class _Check:
             opcode = instruction.opcode
             flow = opcode.flow
             if not opcode.effects:
-                stack = steps.unknown
+                stack = Stack(UNKNOWN)
             else:
                 bound = steps.bound(function, instruction)
                 if flow is Flow.SPAWN:

@@ -11,7 +11,7 @@ from vmlab.assembler import assemble
 from vmlab.diagnostics import ProgramError
 from vmlab.isa import OPCODES, Flow, Operand
 
-planted = settings(max_examples=150, deadline=None)
+planted = settings(max_examples=3000, deadline=None)
 
 # A line, and the kinds of the errors in it, or None.
 Planted = tuple[str, str | None]
