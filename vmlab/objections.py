@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import count, islice
 
 from vmlab.diagnostics import Diagnostic, Kind, Note, a, counted, either
 from vmlab.isa import TASKS, Flow, Opcode, Operand, Type
@@ -136,12 +136,12 @@ class Objections:
         callee = self._program.functions[instruction.target]
         span = instruction.operand_span or instruction.span
         stack = self._stack(index)
-        count = len(callee.params)
-        if stack.bottom is self._steps.empty and stack.depth < count:
+        arity = len(callee.params)
+        if stack.bottom is self._steps.empty and stack.depth < arity:
             self._add(
                 "missing-arguments",
                 span,
-                f"'{callee.name}' takes {counted(count, 'argument')}, "
+                f"'{callee.name}' takes {counted(arity, 'argument')}, "
                 f"but the stack holds {counted(stack.depth, 'value')}",
                 expected=" ".join(param.type for param in callee.params[-_SHOWN:]),
                 found=str(stack),
@@ -151,7 +151,7 @@ class Objections:
         wrong = next(
             (param, position, type_)
             for param, position, type_ in zip(
-                reversed(callee.params), range(stack.depth - 1, -1, -1), stack, strict=False
+                reversed(callee.params), count(stack.depth - 1, -1), stack, strict=False
             )
             if not fits(type_, param.type)
         )
@@ -295,7 +295,8 @@ class Objections:
         """Notes on where the values at these positions (0 is the bottom) were made, on the path
         that came here first."""
         stack = self._stack(index)
-        types = dict(zip(range(stack.depth - 1, -1, -1), islice(stack, _SEARCHED), strict=False))
+        below_top = count(stack.depth - 1, -1)
+        types = dict(zip(below_top, islice(stack, _SEARCHED), strict=False))
         wanted = {position for position in positions if position in types}
         notes: list[Note] = []
         for _ in range(_SEARCHED):

@@ -24,16 +24,18 @@ class Stack:
 
     Errors leave stacks that are not `certain`. Somewhere below there may be a bottom of type
     `UNKNOWN`, of which nothing is known: it has as many values of unknown type as are taken from
-    it. The depth counts from there, and may be negative.
+    it. The depth counts from where it was first, and may be negative; `known` is the number of
+    values on it.
     """
 
-    __slots__ = ("_above", "_below", "bottom", "certain", "depth", "type")
+    __slots__ = ("_above", "_below", "bottom", "certain", "depth", "known", "type")
 
     def __init__(self, type_: Type | None = None, below: Stack | None = None) -> None:
         self.type = type_
         self.bottom: Stack = self if below is None else below.bottom
         self.certain: bool = type_ is not UNKNOWN and (below is None or below.certain)
         self.depth: int = 0 if below is None else below.depth + 1
+        self.known: int = 0 if below is None else below.known + 1
         self._below = below
         self._above: dict[Type, Stack] = {}
 
@@ -56,9 +58,10 @@ class Stack:
         return above
 
     def __iter__(self) -> Iterator[Type]:
-        """The types, the top first, as far as anything is known."""
+        """The types, the top first, as far as any is known."""
         cell = self
-        while cell.depth > 0 and cell.type is not None:
+        while cell.known:
+            assert cell.type is not None
             yield cell.type
             cell = cell.below
 
@@ -75,7 +78,7 @@ class Stack:
     def describe(self, most: int = 8) -> str:
         """The types, the top last; of a deep stack the `most` uppermost."""
         shown = list(islice(self, most))[::-1]
-        hidden = self.depth - len(shown)
+        hidden = self.known - len(shown)
         if not self.bottom.certain:
             lead = ["(unknown)"]
         elif hidden:

@@ -11,7 +11,7 @@ from vmlab.assembler import assemble
 from vmlab.diagnostics import ProgramError
 from vmlab.isa import OPCODES, Flow, Operand
 
-planted = settings(max_examples=3000, deadline=None)
+planted = settings(max_examples=150, deadline=None)
 
 # A line, and the kinds of the errors in it, or None.
 Planted = tuple[str, str | None]
@@ -51,7 +51,8 @@ SNIPPETS: list[list[Planted]] = [
      ("push 1", "merge-type"), ("zz{n}:", None), ("print", None)],
     [("push 0", None), ("jz zz{n}", None), ("push 1", "merge-depth"), ("zz{n}:", None)],
     [("zz{n}:", None), ("zz{n}:", "duplicate-label"), ("push 0", None), ("jz zz{n}", None)],
-    [("local zz{n}: int", "late-local"), ("load zz{n}", None), ("print", None)],
+    [("push 1", None), ("pop", None), ("local zz{n}: int", "late-local"),
+     ("load zz{n}", None), ("print", None)],
 ]  # fmt: skip
 
 # What can stand behind all functions.
