@@ -182,16 +182,17 @@ def _trap(token: Token, findings: Findings) -> str:
 
 def _prints(token: Token, findings: Findings) -> str:
     text = token.text.strip('"')
+    column = token.column + 1
     for word in text.split(" ") if text else []:
-        value = number(Token("number", word, token.line, token.column))
+        value = number(Token("number", word, token.line, column))
         printed = None if isinstance(value, Diagnostic) else format_number(value)
         if printed != word:
             findings.error(
                 "prints-form",
-                token.span,
+                Span(token.line, column, len(word) or 1),
                 f"no value is printed as {quote(word)}",
                 expected="the printed values, each in the form of 'print', one space between",
                 hint=printed and f"write {printed}",
             )
-            break
+        column += len(word) + 1
     return text

@@ -143,9 +143,6 @@ class Findings:
         self.diagnostics: list[Diagnostic] = []
         self._comparisons = 0
 
-    def __len__(self) -> int:
-        return len(self.diagnostics)
-
     def add(self, diagnostic: Diagnostic) -> None:
         self.diagnostics.append(diagnostic)
 

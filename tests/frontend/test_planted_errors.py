@@ -11,7 +11,7 @@ from vmlab.assembler import assemble
 from vmlab.diagnostics import ProgramError
 from vmlab.isa import OPCODES, Flow, Operand
 
-planted = settings(max_examples=150, deadline=None)
+planted = settings(max_examples=80, deadline=None)
 
 # A line, and the kinds of the errors in it, or None.
 Planted = tuple[str, str | None]
@@ -85,26 +85,30 @@ BEHIND: list[list[Planted]] = [
 
 def broken(line: str, n: int) -> Planted | None:
     """The line with a mistake in it, if it is one of those that are tried."""
-    words = line.split()
-    match words[:1]:
-        case [("global" | "local") as word] if word == "local" or "[" in line or "=" not in line:
-            return re.sub(r": *\S+", ": itn", line, count=1), "unknown-type"
-        case ["func"]:
-            return line.replace("(", " ", 1), "expected-token"
-        case [name] if name in OPCODES:
-            opcode = OPCODES[name]
-            if n % 2 or opcode.operand is None:
-                return f"zz{n} {' '.join(words[1:])}", "unknown-instruction"
-            operand, kind = {
-                Operand.LITERAL: ("1__", "bad-number"),
-                Operand.LOCAL: (f"zz{n}", "unknown-local"),
-                Operand.GLOBAL: (f"zz{n}", "unknown-global"),
-                Operand.LABEL: (f"zz{n}", "unknown-label"),
-                Operand.FUNCTION: (f"zz{n}", "unknown-function"),
-                Operand.ELEMENT: ("itn", "unknown-type"),
-            }[opcode.operand]
-            return f"{name} {operand}", kind
-    return None
+    code, *_ = line.partition(";")
+    name, *rest = code.split() or [""]
+    if name == "local" or (name == "global" and "=" not in code):
+        return re.sub(r": *\S+", ": itn", code, count=1), "unknown-type"
+    if name == "func" and n % 3 == 0:
+        return code.replace("(", " ", 1), "expected-token"
+    if name == "func" and n % 3 == 1 and "->" in code:
+        return re.sub(r"-> *\S+", "-> itn", code), "unknown-type"
+    if name == "func" and ":" in code:
+        return re.sub(r": *[a-z\[\]]+", ": itn", code, count=1), "unknown-type"
+    if name not in OPCODES:
+        return None
+    opcode = OPCODES[name]
+    if n % 2 or opcode.operand is None:
+        return f"zz{n} {' '.join(rest)}", "unknown-instruction"
+    operand, kind = {
+        Operand.LITERAL: ("1__", "bad-number"),
+        Operand.LOCAL: (f"zz{n}", "unknown-local"),
+        Operand.GLOBAL: (f"zz{n}", "unknown-global"),
+        Operand.LABEL: (f"zz{n}", "unknown-label"),
+        Operand.FUNCTION: (f"zz{n}", "unknown-function"),
+        Operand.ELEMENT: ("itn", "unknown-type"),
+    }[opcode.operand]
+    return f"{name} {operand}", kind
 
 
 def instructions(lines: list[Planted]) -> list[int]:
