@@ -13,7 +13,7 @@ from vmlab.program import Expectation, Number, Program, Source, Span
 from vmlab.reader import ANY_NAME, Draft, Reader
 from vmlab.resolver import resolve
 from vmlab.syntax import Token
-from vmlab.verifier import verify_functions
+from vmlab.verifier import proven
 
 _TRAPS = tuple(str(trap) for trap in Trap)
 
@@ -52,11 +52,7 @@ def assemble(text: str, path: str = "<string>") -> Program:
     functions = tuple(resolve(draft, reader, findings) for draft in reader.drafts)
     expectations = _expectations(reader, findings)
     program = Program(tuple(reader.variables), functions, expectations, source)
-    # What is wrong so far is unknown to the verifier: all errors of a file are reported at once.
-    stack_maps, diagnostics = verify_functions(program)
-    if findings.diagnostics or diagnostics:
-        raise ProgramError(source, findings.diagnostics + diagnostics)
-    vars(program)["stack_maps"] = tuple(stack_maps)
+    vars(program)["stack_maps"] = proven(program, findings.diagnostics)
     return program
 
 

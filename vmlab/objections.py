@@ -251,12 +251,15 @@ class Objections:
                     f"{'more' if more > 0 else 'less'} to {place} than another does"
                 )
             hint = "all paths to a label must leave the same types on the stack"
+            differs = 1 if stack.depth > known.depth else 0
         else:
             kind = "merge-type"
             message = f"this path brings other types to {place} than another does"
             hint = "convert before the paths meet, or keep the value in a local"
             pairs = enumerate(islice(zip(known, stack, strict=False), _SEARCHED), 1)
-            shown = max(shown, next((n for n, (a, b) in pairs if not fits(a, b)), 0))
+            differs = next((n for n, (a, b) in pairs if not fits(a, b)), 0)
+            shown = max(shown, differs)
+        made = self._made(stack, origin, [stack.depth - differs] if differs else [])
         self._add(
             kind,
             self._span(origin),
@@ -264,7 +267,11 @@ class Objections:
             expected=known.describe(shown),
             found=stack.describe(shown),
             hint=hint,
-            notes=[other, Note("the paths meet here", self._span(index))],
+            notes=[
+                *(note for note in made if note.span != self._span(origin)),
+                other,
+                Note("the paths meet here", self._span(index)),
+            ],
         )
 
     def to_fall(self, origin: int) -> None:
@@ -280,7 +287,7 @@ class Objections:
     def to_frame(self, most: int) -> None:
         """The function's slots and operands together are more than `most`."""
         slots = len(self._function.slots)
-        depths = [self._stack(index).depth for index in range(len(self._before))]
+        depths = [self._stack(index).known for index in range(len(self._before))]
         first = next(index for index, depth in enumerate(depths) if slots + depth > most)
         self._add(
             "frame-too-large",
@@ -292,29 +299,32 @@ class Objections:
         )
 
     def _producers(self, index: int, positions: Iterable[int]) -> list[Note]:
-        """Notes on where the values at these positions (0 is the bottom) were made, on the path
-        that came here first."""
-        stack = self._stack(index)
+        """Notes on where values at the instruction were made, on the path that came here first."""
+        return self._made(self._stack(index), self._origins[index], positions)
+
+    def _made(self, stack: Stack, origin: int, positions: Iterable[int]) -> list[Note]:
+        """Notes on where the values at these positions (0 is the bottom) of the stack that `origin`
+        leaves were made."""
         below_top = count(stack.depth - 1, -1)
         types = dict(zip(below_top, islice(stack, _SEARCHED), strict=False))
         wanted = {position for position in positions if position in types}
         notes: list[Note] = []
         for _ in range(_SEARCHED):
-            index = self._origins[index]
-            if not wanted or index < 0 or self._stack(index).bottom is not stack.bottom:
+            if not wanted or origin < 0 or self._stack(origin).bottom is not stack.bottom:
                 break
-            instruction = self._function.code[index]
+            instruction = self._function.code[origin]
             if not instruction.opcode.effects:
                 break
             bound = self._steps.bound(self._function, instruction)
             _, pops, _ = self._steps.effects(instruction.opcode, bound)[0]
-            kept = self._stack(index).depth - len(pops)
+            kept = self._stack(origin).depth - len(pops)
             for position in sorted(p for p in wanted if p >= kept):
                 wanted.remove(position)
                 what = f"the {types[position]}" if types[position] is not UNKNOWN else "this value"
                 note = Note(f"{what} comes from here", instruction.span)
                 if note not in notes:
                     notes.append(note)
+            origin = self._origins[origin]
         return notes[::-1]
 
 

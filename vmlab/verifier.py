@@ -11,6 +11,7 @@ nothing is known (see `vmlab.unknown`). They fit everything, so no error is blam
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -21,7 +22,7 @@ from vmlab.program import Function, Instruction, Program
 from vmlab.stacks import Stack, Steps
 from vmlab.unknown import UNKNOWN, UNREADABLE
 
-__all__ = ["Stack", "StackMap", "verify", "verify_functions"]
+__all__ = ["Stack", "StackMap", "proven", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +43,21 @@ class StackMap:
 
 def verify(program: Program) -> tuple[StackMap, ...]:
     """The stack maps of all functions. Raises `ProgramError` with all errors."""
-    maps, diagnostics = verify_functions(program)
+    return proven(program, [])
+
+
+def proven(program: Program, found: Sequence[Diagnostic]) -> tuple[StackMap, ...]:
+    """The stack maps of all functions. Raises `ProgramError` with all errors, those that have been
+    `found` before included. What these have left unknown in the program (see `vmlab.unknown`) is
+    not blamed for anything."""
+    steps = Steps(program)
+    checks = [_Check(program, function, steps) for function in program.functions]
+    diagnostics = [*found, *(d for check in checks for d in check.diagnostics)]
     if diagnostics:
         raise ProgramError(program.source, diagnostics)
-    return tuple(maps)
-
-
-def verify_functions(program: Program) -> tuple[list[StackMap], list[Diagnostic]]:
-    """The stack maps of those functions that are valid, and what is wrong with the others. What
-    an error has left unknown in the program (see `vmlab.unknown`) is not blamed for anything:
-    its maps prove nothing, but no error of it is missed."""
-    steps = Steps(program)
-    maps, diagnostics = [], []
-    for function in program.functions:
-        check = _Check(program, function, steps)
-        if check.diagnostics:
-            diagnostics += check.diagnostics
-        else:
-            maps.append(check.stack_map())
-    return maps, diagnostics
+    if any(check.unknown for check in checks):
+        raise ValueError("something is unknown in this program, and no error says why")
+    return tuple(check.stack_map() for check in checks)
 
 
 # A path that is still to be followed: whether its stack is uncertain, the instruction it leads to,
@@ -69,7 +66,8 @@ _Path = tuple[bool, int, int, Stack]
 
 
 class _Check:
-    """The check of one function."""
+    """The check of one function. `unknown`: whether it is of anything that an error has left
+    unknown, so that it proves nothing."""
 
     def __init__(self, program: Program, function: Function, steps: Steps) -> None:
         self._function = function
@@ -83,15 +81,19 @@ class _Check:
         # then the order of the code, so that paths have met before what is behind is checked.
         self._pending: list[_Path] = []
         self._object = Objections(program, function, steps, self._before, self._origins)
+        unknown = [instruction for instruction in function.code if _is_unknown(instruction)]
+        lost = any(map(_goes_anywhere, unknown))
         self._walk(0, steps.empty)
         self._reachable = tuple(stack is not None for stack in self._before)
-        lost = any(map(_goes_anywhere, function.code))
         for index in range(count):
             if self._before[index] is None:
                 self._object.unreachable_from = None if lost else index
                 self._walk(index, Stack(UNKNOWN) if lost else steps.empty)
         if len(function.slots) + self._max_depth() > MAX_FRAME_WORDS:
             self._object.to_frame(MAX_FRAME_WORDS)
+        types = [function.result, *(slot.type for slot in function.slots)]
+        certain = all(stack is None or stack.certain for stack in self._before)
+        self.unknown = bool(unknown) or UNKNOWN in types or not certain
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
@@ -103,7 +105,7 @@ class _Check:
         return StackMap(before, variants, self._reachable, self._max_depth())
 
     def _max_depth(self) -> int:
-        return max((stack.depth for stack in self._before if stack is not None), default=0)
+        return max((stack.known for stack in self._before if stack is not None), default=0)
 
     def _walk(self, start: int, stack: Stack) -> None:
         """Check everything that can be reached from `start`, entered with this stack."""
@@ -127,13 +129,15 @@ class _Check:
                 return
             known = before[index]
             if known is not None:
-                if known is not stack and not steps.agree(known, stack):
-                    self._object.to_merge(index, origin, stack)
+                self._disagree(index, origin, stack)
                 return
             before[index] = stack
             self._origins[index] = origin
-            if pending and pending[0][1] == index:
-                stack = before[index] = self._meet(index, stack)
+            while pending and pending[0][1] == index:
+                _, _, other, arriving = heappop(pending)
+                if self._disagree(index, other, arriving):
+                    stack = steps.common(stack, arriving)
+            before[index] = stack
             instruction = code[index]
             opcode = instruction.opcode
             flow = opcode.flow
@@ -161,25 +165,33 @@ class _Check:
                 index = instruction.target
                 continue
             if flow is Flow.BRANCH and target is not None:
-                self._leave(instruction.target, index, stack)
+                known = before[instruction.target]
+                if known is None:
+                    self._leave(instruction.target, index, stack)
+                elif self._disagree(instruction.target, index, stack):
+                    stack = steps.common(known, stack)
             index += 1
         if origin < 0 or code[origin].opcode is not UNREADABLE[None]:
             self._object.to_fall(origin)
 
-    def _meet(self, index: int, first: Stack) -> Stack:
-        """The stack where other paths arrive, too. If they disagree, the code behind is checked
-        with what is true of all, since any may be the one in error."""
-        common = first
-        while self._pending and self._pending[0][1] == index:
-            _, _, origin, stack = heappop(self._pending)
-            if stack is not first and not self._steps.agree(first, stack):
-                self._object.to_merge(index, origin, stack)
-                common = self._steps.common(common, stack)
-        return common
+    def _disagree(self, index: int, origin: int, stack: Stack) -> bool:
+        """Whether a path brings another stack than the first one did. Either may be the one in
+        error: the code behind is to be checked with what is true of both."""
+        known = self._before[index]
+        assert known is not None
+        if stack is known or self._steps.agree(known, stack):
+            return False
+        self._object.to_merge(index, origin, stack)
+        return True
+
+
+def _is_unknown(instruction: Instruction) -> bool:
+    """Whether an error has left something unknown of it."""
+    opcode = instruction.opcode
+    return not opcode.effects or (opcode.operand is not None and instruction.operand is None)
 
 
 def _goes_anywhere(instruction: Instruction) -> bool:
-    """Whether an error has left unknown where control goes: no code is unreachable then."""
+    """Whether it is unknown where control goes from it: no code is unreachable then."""
     opcode = instruction.opcode
-    jumps = opcode.flow in (Flow.JUMP, Flow.BRANCH)
-    return opcode is UNREADABLE[None] or (jumps and instruction.operand is None)
+    return opcode is UNREADABLE[None] or opcode.flow in (Flow.JUMP, Flow.BRANCH)
