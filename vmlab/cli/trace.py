@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,10 +12,9 @@ from vmlab.cli.parameters import (
     argument_option,
     limit_options,
     open_inputs,
-    open_output,
-    output_option,
     whole_number,
 )
+from vmlab.cli.reporting import opened, output_option
 from vmlab.cli.running import tell_trap
 
 if TYPE_CHECKING:
@@ -60,8 +58,7 @@ def trace(
     from vmlab.timeline import record
 
     args = bind_arguments(program, arguments)
-    with contextlib.ExitStack() as stack:
-        write = open_output(output, stack)
+    with opened(output) as write:
         start = time.monotonic()
         outcome, timeline = record(program, args, limits, max_events)
         # At once: a long file takes its time.
