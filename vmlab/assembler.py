@@ -6,11 +6,12 @@ from pathlib import Path
 
 from vmlab import syntax
 from vmlab.diagnostics import Diagnostic, Findings, Note, ProgramError, a, counted, either, quote
+from vmlab.draft import ANY_NAME, Draft
 from vmlab.isa import Trap
 from vmlab.literals import number, read_number, read_value
 from vmlab.outcome import format_number
 from vmlab.program import Expectation, Number, Program, Source, Span
-from vmlab.reader import ANY_NAME, Draft, Reader
+from vmlab.reader import Reader
 from vmlab.resolver import resolve
 from vmlab.syntax import Token
 from vmlab.verifier import proven

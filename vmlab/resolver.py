@@ -8,10 +8,11 @@ from typing import Any
 
 from vmlab import syntax
 from vmlab.diagnostics import Findings, Kind, quote, shortened
+from vmlab.draft import ANY_NAME, Draft
 from vmlab.isa import OPCODES, Flow, Opcode, Operand, Type
 from vmlab.literals import TYPES, read_number, read_type
 from vmlab.program import Function, Instruction, Number
-from vmlab.reader import ANY_NAME, Draft, Reader
+from vmlab.reader import Reader
 from vmlab.syntax import Token
 from vmlab.unknown import UNKNOWN, UNREADABLE
 
