@@ -243,10 +243,9 @@ def test_a_long_chain_of_functions_compiles_in_linear_time(engine: str) -> None:
     assert time.process_time() - start < 7
 
 
-@pytest.mark.parametrize("engine", ["inlined", "template"])
-def test_many_operations_with_channels_compile_in_time(engine: str) -> None:
-    """As much code as each is, where it is emitted in place."""
+def test_many_operations_with_channels_compile_in_time() -> None:
+    """Each is as much code as dozens of other instructions, where it is emitted in place."""
     start = time.process_time()
-    built = ENGINES[engine].build(assemble(operations(1_000)), counting=False)
-    assert time.process_time() - start < 5
+    built = ENGINES["inlined"].build(assemble(operations(1_000)), counting=False)
+    assert time.process_time() - start < 6
     assert built.call((5,), Limits()).outcome.result == 5
