@@ -1,5 +1,6 @@
 """Programs with tasks on compiled code that writes down what its workers do; what they wrote."""
 
+import ctypes
 import heapq
 import time
 from functools import cache
@@ -24,6 +25,10 @@ from vmlab.recording import Event, Recorder
 # The counter is compared with the system's clock over so much time, or over the run if that takes
 # longer.
 _CALIBRATION_NANOSECONDS = 50_000_000
+
+# Of each log, so many bytes are there before the run begins: a page that must be got first takes as
+# long as some thirty notes. More than 100,000 notes take.
+_TOUCHED = 4 << 20
 
 
 def recorder(program, base, workers, room):
@@ -54,6 +59,8 @@ class _Recorder(Recorder):
         self._end = Log.bytes + room * Note.bytes
         words = self._end // WORD_BYTES + len(notes.RESERVED) * Note.words
         self._logs = [Region(words, "what is recorded", "--max-events") for _ in range(workers)]
+        for log in self._logs:
+            ctypes.memset(log.address, 0, min(log.size, _TOUCHED))
         _kernel()  # is compiled before anything runs
 
     def _open_logs(self, workers):
@@ -85,7 +92,7 @@ class _Recorder(Recorder):
 
     def events(self):
         written = [self._written(log) for log in self._logs]
-        first = min(ticks for ticks, *_ in filter(None, (words[:1] for words in written)))
+        first = min(words[0] for words in written if words)
         scale = self.nanoseconds_a_tick
         streams = [
             self._of_worker(number, words, first, scale) for number, words in enumerate(written)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from vmlab.engines import PARALLEL, Engine, EngineUnavailable, Executable
 from vmlab.kernels.scheduler.notes import Kind
@@ -23,9 +23,9 @@ _EVENTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A note of a worker; `task` is a number. Of `LEAVES`, `place` is the instruction, `awaited` the
-    number of the task or channel that it waits for. Of `READY` where it ends a `recv`, `ok` tells
-    whether there is a value."""
+    """A note of a worker; `task` is a number. Of `LEAVES`, `place` is the instruction, and
+    `awaited` the number of the task or channel that it waits for. Of `READY` where it ends a
+    `recv`, `ok` tells whether there is a value."""
 
     time: int
     worker: int
@@ -48,16 +48,13 @@ class Recorder(Executable):
 
     @abstractmethod
     def events(self) -> Iterator[Event]:
-        """Of all workers, in the order of time; of each, strictly so. What is behind a `LOST` is
-        not complete."""
+        """Of all workers, in the order of time; of each, strictly so. A turn begins after what it
+        follows from; but a task may seem to get ready shortly before it has left its turn. What is
+        behind a `LOST` is not complete."""
 
     @abstractmethod
     def launch(self, task: int) -> tuple[Place | None, int | None]:
         """Where a task was launched, and by which; None for main."""
-
-
-class ClocksDiffer(Exception):
-    """The counters of the CPUs are not in step: something happened before what it follows from."""
 
 
 class _Builder:
@@ -69,7 +66,8 @@ class _Builder:
         self._timeline = timeline
         self._turns: dict[int, Event] = {}  # by worker: how the turn that is on has begun
         self._sleeping: dict[int, int] = {}  # by worker: since when
-        self._ready: dict[int, Arrow | None] = {0: None}  # by task: what has made it so
+        # By task: which task has made it so, and when; None where it has done so itself.
+        self._ready: dict[int, tuple[int, Event] | None] = {0: None}
         self._left: dict[int, str] = {}  # by task: the instruction that it is in
 
     def build(self) -> None:
@@ -120,14 +118,29 @@ class _Builder:
         task = event.task
         # Who leaves his turn for a `join` may find that the other has ended in the meantime.
         if task not in self._ready and self._left.get(task) != "join":
-            raise ClocksDiffer
+            raise EngineUnavailable(
+                f"task {task} seems to run before what made it ready: the time stamp counters of"
+                " this machine's CPUs are not in step; on one worker that does not matter"
+            )
+        ready = self._ready.pop(task, None)
+        if ready is not None:
+            source, why = ready
+            cause, rows = self._cause(task, why), (why.worker, event.worker)
+            self._timeline.arrows.append(Arrow(cause, why.time, source, task, event.time, *rows))
         if task not in self._timeline.launches:
             self._timeline.launches[task] = self._launch(task)
-        arrow = self._ready.pop(task, None)
-        if arrow is not None:
-            arrow = replace(arrow, start=event.time, worker=event.worker)
-            self._timeline.arrows.append(arrow)
         self._turns[event.worker] = event
+
+    def _cause(self, task: int, why: Event) -> str:
+        """What a task was waiting for tells what has ended that."""
+        match self._left.get(task):
+            case None:
+                return "spawn"
+            case "recv":
+                return "send" if why.ok else "close"
+            case "send":
+                return "recv"
+        return "join"
 
     def _launch(self, task: int) -> Launch:
         place, launcher = self._recorder.launch(task)
@@ -140,23 +153,8 @@ class _Builder:
 
     def _get_ready(self, event: Event) -> None:
         turn = self._turns.get(event.worker)
-        if turn is None:  # main, before all turns; or who yields, which is known already
-            return
-        cause = self._cause(event)
-        arrow = Arrow(cause, event.time, turn.task, event.task, event.time, event.worker)
-        self._ready[event.task] = arrow
-
-    def _cause(self, event: Event) -> str:
-        match self._left.get(event.task):
-            case None:
-                return "spawn"
-            case "recv":
-                return "send" if event.ok else "close"
-            case "send":
-                return "recv"
-            case "join":
-                return "join"
-        raise ClocksDiffer
+        if turn is not None:  # else it is main at its start, or who yields, as is known already
+            self._ready[event.task] = turn.task, event
 
     def _leave(self, event: Event) -> None:
         assert event.place is not None

@@ -4,15 +4,17 @@ Each worker has a log, and nobody else writes there. What the functions of the s
 is noted where a program calls them (`kernels.recording`); in place of some others stand those here
 (`REPLACED`), which note something and call them.
 
-The clock is read after all that stands before a note has been done, and what stands behind it
-cannot be seen by others before. So, as far as the counters of all cores are in step, whatever
-follows from something has a later time: a turn begins after what made the task ready."""
+A turn begins after whatever it follows from, on whichever worker, as far as the counters of all
+cores are in step. For nobody sees what stands behind a reading of the counter before that has been
+done; and where a turn begins the counter is read when all before has been done. That takes long on
+several workers, since it waits for what comes from other cores. So elsewhere the core may read it
+some instructions earlier."""
 
 from enum import IntEnum
 
 from vmlab.kernels.scheduler.futex import sleep
 from vmlab.kernels.scheduler.guests import go_on
-from vmlab.kernels.scheduler.language import instant, size_of
+from vmlab.kernels.scheduler.language import cycles, instant, size_of
 from vmlab.kernels.scheduler.layout import Note, Task, Worker
 from vmlab.kernels.scheduler.structures import Word
 from vmlab.kernels.scheduler.tasks import ready
@@ -35,19 +37,19 @@ class Kind(IntEnum):
 RESERVED = (Kind.LOST, Kind.STOPS)
 
 
-def note(worker: Worker, kind: Word, subject: Word, detail: Word):
+def note(worker: Worker, time: Word, kind: Word, subject: Word, detail: Word):
     log = worker.log
     if log.next < log.end:
-        write(worker, kind, subject, detail)
+        write(worker, time, kind, subject, detail)
     elif log.end != 0:
         log.end = 0
-        write(worker, Kind.LOST, 0, 0)
+        write(worker, time, Kind.LOST, 0, 0)
 
 
-def write(worker: Worker, kind: Word, subject: Word, detail: Word):
+def write(worker: Worker, time: Word, kind: Word, subject: Word, detail: Word):
     log = worker.log
     here = Note(log.next)
-    here.time = instant()
+    here.time = time
     here.kind = kind
     here.subject = subject
     here.detail = detail
@@ -56,28 +58,28 @@ def write(worker: Worker, kind: Word, subject: Word, detail: Word):
 
 def begins(worker: Worker, record: Word):
     worker.log.running = 1
-    note(worker, Kind.BEGINS, record, 0)
+    note(worker, instant(), Kind.BEGINS, record, 0)
 
 
 def leaves(worker: Worker, place: Word, awaited: Word):
     """Before anybody else can take the task."""
     worker.log.running = 0
-    note(worker, Kind.LEAVES, place, awaited)
+    note(worker, cycles(), Kind.LEAVES, place, awaited)
 
 
 def gets_ready(worker: Worker, task: Task):
-    note(worker, Kind.READY, Word(task.worker), task.ok)
+    note(worker, cycles(), Kind.READY, Word(task.worker), task.ok)
 
 
 def looks_for_work(worker: Worker):
     """A task that has not left its turn has finished."""
     if worker.log.running:
         worker.log.running = 0
-        note(worker, Kind.FINISHES, 0, 0)
+        note(worker, cycles(), Kind.FINISHES, 0, 0)
 
 
 def stops(worker: Worker):
-    write(worker, Kind.STOPS, 0, 0)
+    write(worker, cycles(), Kind.STOPS, 0, 0)
 
 
 def now() -> Word:
@@ -98,9 +100,9 @@ def noting_ready(worker: Worker, task: Task):
 
 
 def noting_sleep(worker: Worker):
-    note(worker, Kind.SLEEPS, 0, 0)
+    note(worker, cycles(), Kind.SLEEPS, 0, 0)
     sleep(worker)
-    note(worker, Kind.WAKES, 0, 0)
+    note(worker, cycles(), Kind.WAKES, 0, 0)
 
 
 REPLACED = {go_on: noting_go_on, ready: noting_ready, sleep: noting_sleep}
