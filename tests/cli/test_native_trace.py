@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from bisect import bisect_right
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -150,10 +151,9 @@ class File:
         for turn in self.turns:
             by_row.setdefault(turn["tid"], []).append(turn)
         for begin in self.begins:
-            assert any(
-                turn["ts"] <= begin["ts"] < turn["ts"] + turn["dur"]
-                for turn in by_row[begin["tid"]]
-            )
+            row = by_row[begin["tid"]]
+            turn = row[bisect_right(row, begin["ts"], key=lambda turn: turn["ts"]) - 1]
+            assert turn["ts"] <= begin["ts"] < turn["ts"] + turn["dur"]
 
     def launched(self) -> Counter[int]:
         """How often a `spawn` leads to a turn of each task."""
