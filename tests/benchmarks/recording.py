@@ -30,18 +30,16 @@ def main(rounds: int = 101, engine: str = "inlined") -> None:
         plain = find(engine).build(program, counting=False, workers=workers)
         recording = recorder(program, engine, workers, ROOM)
         recording.call(args, Limits())
-        times: list[tuple[int, int]] = []
-        notes: list[int] = []
+        times, notes = [], []
         for _ in range(rounds):
-            pair = [side.call(args, Limits()).nanoseconds for side in (plain, recording)]
-            times.append((pair[0], pair[1]))
+            alone, recorded = (side.call(args, Limits()).nanoseconds for side in (plain, recording))
+            times.append((alone, recorded))
             notes.append(sum(len(recording._written(log)) for log in recording._logs) // Note.words)
-        alone, recorded = (statistics.median(side) / 1e6 for side in zip(*times, strict=True))
-        ratio = statistics.median(b / a for a, b in times)
-        # Of the time of all workers together.
-        each = [(b - a) * workers / n for (a, b), n in zip(times, notes, strict=True)]
+        medians = [f"{statistics.median(side) / 1e6:.2f}" for side in zip(*times, strict=True)]
+        ratio = statistics.median(recorded / alone for alone, recorded in times)
+        each = [(b - a) / number for (a, b), number in zip(times, notes, strict=True)]
         print(
-            f"| {name} | {workers} | {alone:.2f} | {recorded:.2f} | {ratio:.2f}"
+            f"| {name} | {workers} | {' | '.join(medians)} | {ratio:.2f}"
             f" | {statistics.median(notes):,.0f} | {statistics.median(each):.0f} |"
         )
 
