@@ -153,8 +153,8 @@ def assembly(ir_text: str, effort: Effort = Effort.FULL) -> str:
 
 def assemble(text: str) -> bytes:
     """Object code of assembler text, compiled far."""
-    escaped = text.replace("\\", r"\5C").replace('"', r"\22")
-    module = llvm.parse_assembly("".join(f'module asm "{x}"\n' for x in escaped.split("\n")))
+    escaped = text.replace("\\", r"\5C").replace('"', r"\22").replace("\n", r"\0A")
+    module = llvm.parse_assembly(f'module asm "{escaped}"')
     return target_machine(FAR).emit_object(module)
 
 

@@ -12,6 +12,7 @@ What is moved are stretches of assembler text that nothing falls into or out of,
 handlers names: blocks of the one function of `switch`, functions of `threaded`.
 """
 
+import functools
 import platform
 import random
 import re
@@ -21,6 +22,7 @@ import sys
 CAN_REORDER = sys.platform == "linux" and platform.machine() in ("x86_64", "AMD64")
 
 _PADDING = 64  # bytes before a function that was aligned, fewer than so many
+_ANY_BYTE = "\t# any byte"
 
 _ENTRY = re.compile(r'\s+\.quad\s+("?op\..*|\.LBB\w+)$')
 _LABEL = re.compile(r'("[^"]+"|[\w.$]+):')
@@ -30,14 +32,23 @@ _BEFORE_LABEL = re.compile(r"\s*(#.*|\.p2align.*|\.type.*)?$")
 
 def reordered(assembly: str) -> str:
     """The text with the handlers in an order drawn at random, each of them as it was."""
-    lines = assembly.split("\n")
+    stretches, movable = _cut(assembly)
+    order = dict(zip(movable, random.sample(movable, len(movable)), strict=True))
+    text = "".join(stretches[order.get(i, i)] for i in range(len(stretches)))
+    first, *others = text.split(_ANY_BYTE)
+    return first + "".join(f"\t.zero\t{random.randrange(_PADDING)}, 0xcc{s}" for s in others)
+
+
+@functools.cache
+def _cut(assembly: str) -> tuple[list[str], list[int]]:
+    """The text in pieces, and which of them are handlers; where these were aligned, a mark."""
+    lines = assembly.splitlines()
     handlers = {match[1] for line in lines if (match := _ENTRY.match(line))}
     stretches = _stretches(lines, handlers)
     movable = [i for i, (label, _) in enumerate(stretches) if label in handlers]
     for i in movable:
         _free(stretches[i][1])
-    order = dict(zip(movable, random.sample(movable, len(movable)), strict=True))
-    return "\n".join(line for i in range(len(stretches)) for line in stretches[order.get(i, i)][1])
+    return ["\n".join([*stretch, ""]) for _, stretch in stretches], movable
 
 
 def _free(handler):
@@ -46,7 +57,7 @@ def _free(handler):
         if _LABEL.match(line):
             return
         if line.lstrip().startswith(".p2align"):
-            handler[i] = f"\t.zero\t{random.randrange(_PADDING)}, 0xcc"
+            handler[i] = _ANY_BYTE
 
 
 def _stretches(lines, handlers):

@@ -33,9 +33,7 @@ ARGUMENTS = {
     "fan": {"n": 100},
     "many_tasks": {"n": 300},
     "philosophers": {"meals": 30},
-    "ping_pong": {"n": 50},
     "pipeline": {"n": 200},
-    "ring": {"token": 200, "size": 20},
 }
 
 # Three tasks: one that computes for ever, and one that waits for another that waits for ever.
@@ -202,7 +200,7 @@ def bare(moments):
 
 @pytest.mark.parametrize(
     ("name", "engine"),
-    [*((name, "inlined") for name in ARGUMENTS), ("fan", "template"), ("deep_yield", "template")],
+    [*((name, "inlined") for name in ARGUMENTS), ("deep_yield", "template")],
 )
 def test_one_worker_takes_the_turns_that_the_reference_takes(name, engine):
     program = corpus.load(name)

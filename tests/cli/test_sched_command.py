@@ -10,9 +10,10 @@ import pytest
 from vmlab.kernels.tasks import SEGMENT_LISTS
 from vmlab.measure import sched_go, sched_native, sched_vm, scheduling
 from vmlab.measure.sched_memory import bytes_parked
-from vmlab.measure.scheduling import BATCH, Operation, System, Unavailable
+from vmlab.measure.sched_systems import BATCH, STAGES, Clock, Operation, System, Unavailable
 from vmlab.outcome import Limits
 from vmlab.report.sched_report import schema, typical
+from vmlab.scheduling import ABSENT, Distribution
 
 
 class FakeGo(System):
@@ -72,9 +73,9 @@ def test_json_follows_its_schema(sched):
     assert launch["ratio"]["low"] <= launch["ratio"]["median"] <= launch["ratio"]["high"]
     parked = cells["parked", "vmlab, M:N, 1 worker"]
     assert 0 < parked["distribution"]["p50"] <= 256
-    for stage in scheduling.STAGES:
+    for stage in STAGES:
         assert cells[stage.name.lower(), "vmlab, single-worker"]["distribution"]["count"] == 110
-    assert cells["growth", "vmlab, single-worker"]["reason"] == scheduling.ABSENT
+    assert cells["growth", "vmlab, single-worker"]["reason"] == ABSENT
     for work in (data["work"], data["bare_work"]):
         assert len(work["speedups"]) == len(work["processor_time"]) == 11 * 4
 
@@ -119,7 +120,7 @@ def test_a_picture_that_cannot_be(vmlab, options, message):
     assert message in result.stderr
 
 
-CLOCK = scheduling.Clock(nanoseconds_a_tick=0.5, cost_ticks=20, resolution_ticks=1)
+CLOCK = Clock(nanoseconds_a_tick=0.5, cost_ticks=20, resolution_ticks=1)
 
 
 @pytest.mark.parametrize("system", scheduling.others(CLOCK), ids=lambda system: system.name)
@@ -144,7 +145,7 @@ def test_without_go_the_message_says_what_would_help(monkeypatch):
 
 
 def test_a_distribution():
-    found = scheduling.Distribution.of([1.0, 2.0, 2.0, 3.0, 100.0])
+    found = Distribution.of([1.0, 2.0, 2.0, 3.0, 100.0])
     assert (found.count, found.p50, found.p99, found.mad) == (5, 2.0, 100.0, 1.0)
     assert found.deviation == pytest.approx(39.2, abs=0.1)
 
@@ -154,9 +155,9 @@ def test_the_clock_is_subtracted():
 
 
 def test_what_the_clock_does_not_see_is_below_its_resolution():
-    clock = scheduling.Clock(nanoseconds_a_tick=0.5, cost_ticks=20, resolution_ticks=26)
-    assert typical(scheduling.Distribution.of([0.0, 0.0, 13.0]), clock) == "< 13.0"
-    assert typical(scheduling.Distribution.of([0.0, 1.0, 13.0]), clock) == "1.00"
+    clock = Clock(nanoseconds_a_tick=0.5, cost_ticks=20, resolution_ticks=26)
+    assert typical(Distribution.of([0.0, 0.0, 13.0]), clock) == "< 13.0"
+    assert typical(Distribution.of([0.0, 1.0, 13.0]), clock) == "1.00"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -14,6 +14,14 @@ def test_a_table_of_what_is_joined_and_of_its_validation(vmlab):
     assert [line.split()[0] for line in left.splitlines()[2:]] == ["divides.vm", "gcd", "mean"]
 
 
+def test_the_tables_have_the_format_that_is_asked_for(vmlab):
+    result = vmlab("superinstructions", "divides.vm", "gcd", "--format", "github")
+    assert (result.exit_code, result.stderr) == (0, "")
+    first, second = result.stdout.split("\n\n")
+    assert all(line.startswith("| ") for line in first.splitlines()[2:])
+    assert all(line.startswith("| ") for line in second.splitlines()[2:])
+
+
 def test_json_is_what_the_engine_reads(vmlab, tmp_path, monkeypatch):
     from vmlab.kernels import superinstructions
 

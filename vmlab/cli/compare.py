@@ -14,16 +14,13 @@ from vmlab.cli.parameters import (
     bad,
     check_rounds,
     engines_option,
-    format_option,
     limit_options,
     open_inputs,
-    open_output,
     quick_option,
-    report_option,
     rounds_option,
-    wants_json,
 )
 from vmlab.cli.plot import TERMINAL, check_plot, drawn, plot_option
+from vmlab.cli.reporting import Forms, Report, opened, report_options
 from vmlab.cli.status import Status
 
 if TYPE_CHECKING:
@@ -39,9 +36,7 @@ if TYPE_CHECKING:
 @argument_option
 @rounds_option
 @quick_option
-@click.option("--json", "as_json", is_flag=True, help="All samples and facts, as JSON.")
-@format_option
-@report_option
+@report_options("All samples and facts")
 @plot_option("what each engine adds")
 @click.option(
     "--fail-if",
@@ -59,9 +54,7 @@ def compare(
     assignments: Sequence[tuple[str, str]],
     rounds: int | None,
     quick: bool,
-    as_json: bool,
-    layout: str | None,
-    output: str | None,
+    report: Report,
     plot: str | None,
     conditions: Sequence[str],
     limits: Limits,
@@ -71,27 +64,26 @@ def compare(
     First they must agree: on the expect lines, and in result, output and instructions. Then they
     are timed in interleaved rounds."""
     check_rounds(rounds, quick)
-    as_json = wants_json(as_json, layout, output)
-    if plot == TERMINAL and output is None and (as_json or layout is not None):
+    printed = report.output is None
+    if plot == TERMINAL and printed and (report.as_json or report.layout is not None):
         raise click.UsageError("a report for programs and --plot - cannot both go to stdout")
-    check_plot(plot, output)
-    program, arguments = open_inputs(name, assignments, output)
+    check_plot(plot, report.output)
+    program, arguments = open_inputs(name, assignments, report.output)
 
     from vmlab.engines import COMPARED
     from vmlab.fail_if import parse_condition
     from vmlab.measure.compare import compare as measure
-    from vmlab.report.text import remarks
+    from vmlab.report import json_report, table, text
 
+    forms = Forms(text.report, table.table, json_report.to_json, text.remarks)
     chosen = engines or COMPARED
     try:
         checks = [parse_condition(condition, chosen) for condition in conditions]
     except ValueError as error:
         raise bad("--fail-if", str(error)) from None
     # Whatever happens to the picture, the report is written by then.
-    with contextlib.ExitStack() as picture:
-        draw = open_output(None if plot == TERMINAL else plot, picture, "--plot")
-        with contextlib.ExitStack() as report:
-            write = open_output(output, report)
+    with opened(None if plot == TERMINAL else plot, "--plot") as draw:
+        with opened(report.output) as write:
             with Status() as status, explained():
                 comparison = measure(
                     program,
@@ -102,22 +94,17 @@ def compare(
                     limits=limits,
                     progress=status,
                 )
-            write(_report(comparison, as_json, layout))
+            write(report.form(forms, comparison))
         if plot is not None:
             try:
                 content = drawn([comparison], plot)
             except ValueError as error:
                 click.echo(f"Not drawn: {error}", err=True)
             else:
-                if plot == TERMINAL and output is None:
+                if plot == TERMINAL and printed:
                     write("\n")
                 draw(content)
-    if output is not None or layout is not None:
-        click.echo(remarks(comparison), err=True)
-    for warning in comparison.warnings:
-        click.echo(f"Warning: {warning}", err=True)
-    if output is not None:
-        click.echo(f"Written to {output}", err=True)
+    report.tell(forms, comparison, comparison.warnings)
     context.exit(_exit_code(comparison, program, checks, limits))
 
 
@@ -134,14 +121,6 @@ def explained() -> Iterator[None]:
         raise exits.Stop(str(error), exits.USAGE) from None
     except TimeoutError as error:
         raise exits.Stop(str(error), exits.INTERRUPTED) from None
-
-
-def _report(comparison: Comparison, as_json: bool, layout: str | None) -> str:
-    from vmlab.report import text
-
-    if as_json:
-        return comparison.to_json()
-    return text.report(comparison) if layout is None else comparison.table(layout) + "\n"
 
 
 def _exit_code(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,20 +13,16 @@ from vmlab.cli.compare import explained
 from vmlab.cli.parameters import (
     argument_option,
     check_rounds,
-    format_option,
     limit_options,
     open_inputs,
-    open_output,
     quick_option,
-    report_option,
     rounds_option,
-    wants_json,
 )
 from vmlab.cli.plot import check_plot, plot_option
+from vmlab.cli.reporting import Forms, Report, opened, report_options
 from vmlab.cli.status import Status
 
 if TYPE_CHECKING:
-    from vmlab.explanation import Explanation
     from vmlab.outcome import Limits
 
 
@@ -36,9 +31,7 @@ if TYPE_CHECKING:
 @argument_option
 @rounds_option
 @quick_option
-@click.option("--json", "as_json", is_flag=True, help="All costs and their bounds, as JSON.")
-@format_option
-@report_option
+@report_options("All costs and their bounds")
 @plot_option(
     "where the time goes", "where the time goes is drawn to a file; the terminal has the tables"
 )
@@ -48,9 +41,7 @@ def explain(
     assignments: Sequence[tuple[str, str]],
     rounds: int | None,
     quick: bool,
-    as_json: bool,
-    layout: str | None,
-    output: str | None,
+    report: Report,
     plot: str | None,
     limits: Limits,
 ) -> None:
@@ -59,18 +50,16 @@ def explain(
     Each mechanism is added to straight machine code, and removed from the whole interpreter; both
     are timed in the same interleaved rounds. Then the program is interrupted at random, to see
     which of its instructions is running."""
-    check_plot(plot, output)
+    check_plot(plot, report.output)
     check_rounds(rounds, quick)
-    as_json = wants_json(as_json, layout, output)
-    program, arguments = open_inputs(name, assignments, output)
+    program, arguments = open_inputs(name, assignments, report.output)
 
     from vmlab.measure.explain import explain as measure
-    from vmlab.report.explain import remarks
+    from vmlab.report import explain as text
 
-    with contextlib.ExitStack() as picture:
-        draw = open_output(plot, picture, "--plot")
-        with contextlib.ExitStack() as report:
-            write = open_output(output, report)
+    forms = Forms(text.report, text.tables, text.to_json, text.remarks)
+    with opened(plot, "--plot") as draw:
+        with opened(report.output) as write:
             with Status() as status, explained():
                 explanation = measure(
                     program, arguments, rounds=rounds, quick=quick, limits=limits, progress=status
@@ -81,7 +70,7 @@ def explain(
 
                 traps.tell(program, comparison.agreement.outcome, limits)
                 raise exits.Stop(comparison.verdict, comparison.exit_code)
-            write(_report(explanation, as_json, layout))
+            write(report.form(forms, explanation))
         if plot is not None:
             from vmlab.report.explain_picture import picture as drawn
 
@@ -89,17 +78,4 @@ def explain(
             draw(drawn(explanation, title, Path(plot).suffix[1:]))
             if isinstance(explanation.opcodes, str):
                 click.echo(f"Instructions are not drawn: {explanation.opcodes}", err=True)
-    if output is not None or layout is not None:
-        click.echo(remarks(explanation), err=True)
-    for warning in comparison.warnings:
-        click.echo(f"Warning: {warning}", err=True)
-    if output is not None:
-        click.echo(f"Written to {output}", err=True)
-
-
-def _report(explanation: Explanation, as_json: bool, layout: str | None) -> str:
-    from vmlab.report import explain as text
-
-    if as_json:
-        return text.to_json(explanation)
-    return text.report(explanation) if layout is None else text.tables(explanation, layout)
+    report.tell(forms, explanation, comparison.warnings)

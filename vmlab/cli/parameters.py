@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 import re
@@ -108,7 +107,7 @@ def whole_number(least: int) -> Callable[[str | int], int]:
     return convert
 
 
-# Results and where they go
+# Results
 
 
 def open_result(path: str) -> Comparison:
@@ -125,27 +124,7 @@ def open_result(path: str) -> Comparison:
         raise Stop(f"{path}: {error}", INVALID_DATA) from None
 
 
-def open_output(
-    path: str | None, stack: contextlib.ExitStack, option: str = "--output"
-) -> Callable[[str | bytes], object]:
-    """What writes the output: to stdout, or to a file that stays as it was if the stack ends with
-    an exception."""
-    from vmlab.report.output import OutputFile
-
-    if path is None:
-        return functools.partial(click.echo, nl=False)
-    try:
-        return stack.enter_context(OutputFile(path)).write
-    except OSError as error:
-        raise bad(option, f"cannot write '{path}': {error.strerror}") from None
-
-
-output_option = click.option(
-    "--output", metavar="FILE", type=click.Path(), help="Write it to this file, not to stdout."
-)
-
-
-# How a program is timed, and how that is reported
+# How a program is timed
 
 
 engines_option = click.option(
@@ -161,29 +140,6 @@ rounds_option = click.option(
 )
 
 quick_option = click.option("--quick", is_flag=True, help="Fewer rounds, wider intervals.")
-
-format_option = click.option(
-    "--format",
-    "layout",
-    type=table_format,
-    metavar="NAME",
-    help="Nothing but the table, in a format of tabulate: github, html, latex, tsv ...",
-)
-
-report_option = click.option(
-    "--output",
-    metavar="FILE",
-    type=click.Path(),
-    help="Write the report to this file; JSON if its name ends in .json.",
-)
-
-
-def wants_json(as_json: bool, layout: str | None, output: str | None) -> bool:
-    """Whether a report is to be JSON, by --json or by the name of --output."""
-    as_json = as_json or (output is not None and output.endswith(".json"))
-    if as_json and layout is not None:
-        raise click.UsageError("--format is about tables: leave it out for JSON")
-    return as_json
 
 
 def check_rounds(rounds: int | None, quick: bool) -> None:

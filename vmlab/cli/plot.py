@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from vmlab.cli import exits
-from vmlab.cli.parameters import open_output, open_result
+from vmlab.cli.parameters import open_result
+from vmlab.cli.reporting import opened
 
 if TYPE_CHECKING:
     from vmlab.comparison import Comparison
@@ -78,8 +78,7 @@ def plot(paths: Sequence[str], output: str) -> None:
     Of one result, with the engines beside the ladder; of several, a bar a program. RESULT is a file
     that `compare --output FILE.json` or `publish` wrote."""
     results = [open_result(path) for path in paths]
-    with contextlib.ExitStack() as stack:
-        write = open_output(None if output == TERMINAL else output, stack)
+    with opened(None if output == TERMINAL else output) as write:
         try:
             write(drawn(results, output))
         except ValueError as error:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from vmlab.cli.exits import USAGE, Stop
-from vmlab.cli.parameters import open_output, open_program, report_option, wants_json
+from vmlab.cli.parameters import open_program
+from vmlab.cli.reporting import Forms, Report, opened, report_options
 from vmlab.cli.status import Status
 
 if TYPE_CHECKING:
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("names", metavar="[PROGRAM]...", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="As JSON, which the engine reads.")
-@report_option
-def superinstructions(names: Sequence[str], as_json: bool, output: str | None) -> None:
+@report_options("What the engine reads")
+def superinstructions(names: Sequence[str], report: Report) -> None:
     """Choose the superinstructions of `super` from what programs execute.
 
     On the corpus, without the programs that have tasks, unless programs are named; each runs its
@@ -30,7 +29,6 @@ def superinstructions(names: Sequence[str], as_json: bool, output: str | None) -
     from vmlab import corpus
     from vmlab.measure.superinstructions import choose, profile, validate
 
-    as_json = wants_json(as_json, None, output)
     programs = {name: open_program(name) for name in names or corpus.names()}
     if not names:
         programs = {name: p for name, p in programs.items() if not p.has_tasks}
@@ -38,22 +36,24 @@ def superinstructions(names: Sequence[str], as_json: bool, output: str | None) -
         if not program.expectations:
             raise Stop(f"{name} has no expect line to run", USAGE)
     profiles = {}
-    with contextlib.ExitStack() as stack:
-        write = open_output(output, stack)
+    with opened(report.output) as write:
         with Status() as status:
             for done, (name, program) in enumerate(programs.items()):
                 status(f"running {name}", done, len(programs))
                 profiles[name] = profile(program, [e.args for e in program.expectations])
             status("validating", 0, len(programs))
-            choices, validations = choose(list(profiles.values())), validate(profiles)
-        write(_json(choices, validations) if as_json else _text(choices, validations))
-    if output is not None:
-        click.echo(f"Written to {output}", err=True)
+            found = choose(list(profiles.values())), validate(profiles)
+        write(report.form(_FORMS, found))
+    report.tell(_FORMS, found)
 
 
-def _json(choices: Sequence[Choice], validations: Sequence[Validation]) -> str:
+_Found = tuple["list[Choice]", "list[Validation]"]
+
+
+def _json(found: _Found) -> str:
     import json
 
+    choices, validations = found
     joined = [
         {
             "first": " ".join(choice.joint.first),
@@ -73,17 +73,19 @@ def _json(choices: Sequence[Choice], validations: Sequence[Validation]) -> str:
     return json.dumps({"joined": joined, "dispatches_per_instruction": left}, indent=1) + "\n"
 
 
-def _text(choices: Sequence[Choice], validations: Sequence[Validation]) -> str:
+def _tables(found: _Found, layout: str = "simple") -> str:
     from statistics import fmean
 
     from tabulate import tabulate
 
+    choices, validations = found
     joined = tabulate(
         [
             [" ".join(choice.joint.first), " ".join(choice.joint.second), f"{choice.share:.2%}"]
             for choice in choices
         ],
         ["joined", "with", "saves of all dispatches"],
+        tablefmt=layout,
         colalign=["left", "left", "right"],
     )
     rows = [(v.program, v.from_all, v.from_others) for v in validations]
@@ -91,6 +93,10 @@ def _text(choices: Sequence[Choice], validations: Sequence[Validation]) -> str:
     left = tabulate(
         [*rows, ("mean", fmean(columns[1]), fmean(columns[2]))],
         ["dispatches an instruction", "chosen from all", "chosen from the others"],
+        tablefmt=layout,
         floatfmt=".3f",
     )
     return f"{joined}\n\n{left}\n"
+
+
+_FORMS = Forms(_tables, _tables, _json, lambda found: "")

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 
 import click
 
-from vmlab.cli.parameters import open_output, open_result, output_option, table_format
+from vmlab.cli.parameters import open_result
+from vmlab.cli.reporting import format_option, opened, output_option
 
 
 @click.command()
 @click.argument("paths", metavar="RESULT...", nargs=-1, required=True)
-@click.option(
-    "--format",
-    "layout",
-    type=table_format,
-    metavar="NAME",
-    help="Nothing but the table, in a format of tabulate: github, html, latex, tsv ...",
-)
+@format_option
 @output_option
 def table(paths: Sequence[str], layout: str | None, output: str | None) -> None:
     """Print the tables of results again.
@@ -34,5 +28,5 @@ def table(paths: Sequence[str], layout: str | None, output: str | None) -> None:
         parts.append(
             title + (text.report(result) if layout is None else f"{result.table(layout)}\n")
         )
-    with contextlib.ExitStack() as stack:
-        open_output(output, stack)("\n".join(parts))
+    with opened(output) as write:
+        write("\n".join(parts))

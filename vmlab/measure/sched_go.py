@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from vmlab.measure.scheduling import (
+from vmlab.measure.sched_systems import (
     BATCH,
     CAPACITY,
     SETTLE_NANOSECONDS,

@@ -20,7 +20,7 @@ Look = Callable[[], None]
 
 def bytes_parked(system: str, tasks: int) -> float:
     """The bytes of each of so many tasks, measured in another process. Raises Unavailable."""
-    from vmlab.measure.scheduling import Unavailable
+    from vmlab.measure.sched_systems import Unavailable
 
     # -P: not from the working directory, whose folder `vmlab` may be no whole package.
     command = [sys.executable, "-P", "-m", __name__, system, str(tasks)]

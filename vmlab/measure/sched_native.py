@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +13,14 @@ from vmlab.kernels.scheduler import bench, bench_stack_maps
 from vmlab.kernels.scheduler.composition import Kernel
 from vmlab.kernels.scheduler.machine import FUNCTIONS, Machine
 from vmlab.measure.sched_stack_maps import stack_maps
-from vmlab.measure.scheduling import SETTLE_NANOSECONDS, STAGES, Clock, Operation, Spent, System
+from vmlab.measure.sched_systems import (
+    SETTLE_NANOSECONDS,
+    STAGES,
+    Clock,
+    Operation,
+    Spent,
+    System,
+)
 
 _FUNCTIONS = (
     *FUNCTIONS,
@@ -42,6 +50,9 @@ _ENTRIES = (
 )
 
 _MEMORY = 64 << 20
+
+_CLOCK_SECONDS = 0.05
+_CLOCK_READINGS = 10_000
 
 # As many tasks wait at once, and more than any of them takes, which is reserved for each.
 _PARKED_TASKS, _PARKED_ROOM = 1_000_000, 512
@@ -191,3 +202,15 @@ def _spent(work: Callable[[], None]) -> Spent:
     start, before = time.perf_counter(), time.process_time()
     work()
     return Spent(time.perf_counter() - start, time.process_time() - before)
+
+
+def calibrate() -> Clock:
+    """Takes some `_CLOCK_SECONDS`."""
+    costs = clock_ticks(_CLOCK_READINGS)
+    start, first = time.perf_counter_ns(), now_ticks()
+    while time.perf_counter_ns() - start < _CLOCK_SECONDS * 1e9:
+        pass
+    end, last = time.perf_counter_ns(), now_ticks()
+    steps = sorted(step for step in costs if step > 0)
+    resolution = steps[len(steps) // 10] if steps else 1
+    return Clock((end - start) / (last - first), statistics.median(costs), resolution)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 
 from vmlab.measure.sched_memory import bytes_parked
-from vmlab.measure.scheduling import BATCH, CAPACITY, Operation, System, Unavailable
+from vmlab.measure.sched_systems import BATCH, CAPACITY, Operation, System, Unavailable
 
 _PARKED_TASKS, _PARKED_THREADS = 100_000, 1_000
 

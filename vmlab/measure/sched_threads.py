@@ -12,7 +12,7 @@ from vmlab.kernels.scheduler import bench_threads
 from vmlab.kernels.scheduler.composition import Kernel
 from vmlab.kernels.scheduler.machine import FUNCTIONS, Machine
 from vmlab.measure.sched_native import Table
-from vmlab.measure.scheduling import BATCH, Clock, Operation, System, Unavailable
+from vmlab.measure.sched_systems import BATCH, Clock, Operation, System, Unavailable
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from vmlab.assembler import assemble
 from vmlab.engines import Executable, find
 from vmlab.kernels.scheduler.bench import CAPACITY
 from vmlab.measure.sched_memory import bytes_parked
-from vmlab.measure.scheduling import Operation, System
+from vmlab.measure.sched_systems import Operation, System
 from vmlab.outcome import Limits
 
 ENGINE = "threaded"

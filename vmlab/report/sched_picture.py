@@ -11,13 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from vmlab.measure.scheduling import Distribution, Operation
+from vmlab.measure.sched_systems import Operation
 from vmlab.measure.statistics import CONFIDENCE, median_interval
 from vmlab.report.plots import SETTINGS, rendered
 from vmlab.report.sched_report import typical
+from vmlab.scheduling import Distribution
 
 if TYPE_CHECKING:
-    from vmlab.measure.scheduling import Cell, Clock, Scheduling, System
+    from vmlab.measure.sched_systems import Clock, System
+    from vmlab.scheduling import Cell, Scheduling
 
 _ROW_INCHES = 0.17
 _OWN, _OTHER = "black", "white"  # fills of the marks

@@ -9,15 +9,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from vmlab.measure.scheduling import ABSENT, STAGES, Distribution, Operation
+from vmlab.measure.sched_systems import STAGES, Operation
 from vmlab.report import schemas
 from vmlab.report.json_report import machine_facts
 from vmlab.report.notes import labelled
 from vmlab.report.numbers import interval, significant
 from vmlab.report.table import NONE
+from vmlab.scheduling import ABSENT, Distribution
 
 if TYPE_CHECKING:
-    from vmlab.measure.scheduling import Cell, Clock, Scheduling, System
+    from vmlab.measure.sched_systems import Clock, System
+    from vmlab.scheduling import Cell, Scheduling
 
 SCHEMA = "vmlab-sched/2"
 
