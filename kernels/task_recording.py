@@ -4,7 +4,7 @@ import ctypes
 import heapq
 import time
 from functools import cache
-from operator import attrgetter
+from itertools import count
 
 from vmlab.engines import EngineUnavailable
 from vmlab.isa import TASK_RECORD_WORDS, WORD_BYTES
@@ -93,25 +93,28 @@ class _Recorder(Recorder):
     def events(self):
         written = [self._written(log) for log in self._logs]
         first = min(words[0] for words in written if words)
-        scale = self.nanoseconds_a_tick
-        streams = [
-            self._of_worker(number, words, first, scale) for number, words in enumerate(written)
-        ]
-        return heapq.merge(*streams, key=attrgetter("time"))
+        scale, now = self.nanoseconds_a_tick, -1
+        # The counter may show the same where a turn begins and where that follows from.
+        notes = heapq.merge(*map(self._notes, count(), written), key=lambda note: note[:2])
+        for ticks, _, worker, kind, subject, detail in notes:
+            # No two times are the same: what lies within a turn must not lie at its end.
+            now = max(now + 1, round((ticks - first) * scale))
+            yield self._event(now, worker, Kind(kind), subject, detail)
 
     @staticmethod
     def _written(log):
         used = (Machine.get(Log, log.address, "next") - log.address) // WORD_BYTES
         return log.words[Log.words : used].tolist()
 
-    def _of_worker(self, number, words, first, scale):
-        """Its events. Two readings of the counter may be the same, but no two times are: what lies
-        within a turn must not lie at its end."""
-        now = -1
+    @staticmethod
+    def _notes(worker, words):
+        """One worker's, in their order, each before others of the same time if it begins no turn.
+        The core may have read the counter for one before that of the note in front of it."""
+        latest = 0
         columns = (words[place :: Note.words] for place in range(Note.words))
         for ticks, kind, subject, detail in zip(*columns, strict=True):
-            now = max(now + 1, round((ticks - first) * scale))
-            yield self._event(now, number, Kind(kind), subject, detail)
+            latest = max(latest, ticks)
+            yield latest, kind == Kind.BEGINS, worker, kind, subject, detail
 
     def _event(self, now, worker, kind, subject, detail):
         match kind:
@@ -148,6 +151,8 @@ class _Recorder(Recorder):
 class _OneWorker(_Recorder, TaskStraightExecutable):
     """Tasks take turns in the order of the language."""
 
+    ended_on = 0
+
     def __init__(self, engine, storage, program, workers, room):
         super().__init__(engine, storage, RAW, False, program, False, RecordingProgramEmitter)
         self._make_logs(workers, room)
@@ -157,8 +162,6 @@ class _OneWorker(_Recorder, TaskStraightExecutable):
     def enter(self, runs):
         self._open_logs([self._worker.address])
         return super().enter(runs)
-
-    ended_on = 0
 
 
 class _SeveralWorkers(_Recorder, WorkersExecutable):

@@ -48,9 +48,9 @@ class Recorder(Executable):
 
     @abstractmethod
     def events(self) -> Iterator[Event]:
-        """Of all workers, in the order of time; of each, strictly so. A turn begins after what it
-        follows from; but a task may seem to get ready shortly before it has left its turn. What is
-        behind a `LOST` is not complete."""
+        """Of all workers, strictly in the order of time. A turn begins after what it follows from;
+        but a task may seem to get ready shortly before it has left its turn. What is behind a
+        `LOST` is not complete."""
 
     @abstractmethod
     def launch(self, task: int) -> tuple[Place | None, int | None]:

@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from array import array
 from bisect import bisect_right
 from collections import Counter
 from itertools import pairwise
@@ -21,6 +22,8 @@ from vmlab import corpus, recording, supervise, timeline
 from vmlab.assembler import assemble
 from vmlab.cli import exits
 from vmlab.engines import EngineUnavailable, find
+from vmlab.isa import TASK_RECORD_WORDS, WORD_BYTES
+from vmlab.kernels.scheduler.layout import Log
 from vmlab.kernels.scheduler.notes import Kind
 from vmlab.kernels.task_recording import recorder
 from vmlab.outcome import Limits, Place, bind_arguments
@@ -387,3 +390,28 @@ def test_clocks_that_are_not_in_step_are_found():
             E(1, 1, Kind.BEGINS, task=1),
             E(2, 0, Kind.READY, task=1),
         )
+
+
+def test_a_counter_that_ticks_slowly_changes_no_order():
+    """Task 1 gets ready on worker 1 and begins on worker 0 within a tick."""
+    made = recorder(assemble(JOIN_WITHOUT_WAIT), "inlined", 2, 10)
+    made.call((), Limits())
+    main = made.state.context.records
+    task = main + WORD_BYTES * TASK_RECORD_WORDS
+    for log, notes in zip(
+        made._logs,
+        (
+            [(7, Kind.BEGINS, task, 0), (7, Kind.FINISHES, 0, 0), (6, Kind.STOPS, 0, 0)],
+            [(5, Kind.READY, main, 0), (6, Kind.BEGINS, main, 0), (7, Kind.READY, task, 0)],
+        ),
+        strict=True,
+    ):
+        words = [word for note in notes for word in note]
+        log.words[Log.words : Log.words + len(words)] = memoryview(array("q", words))
+        log.words[0] = log.address + WORD_BYTES * (Log.words + len(words))
+    events = list(made.events())
+    assert [(event.kind, event.worker) for event in events] == [
+        (Kind.READY, 1), (Kind.BEGINS, 1), (Kind.READY, 1),
+        (Kind.BEGINS, 0), (Kind.FINISHES, 0), (Kind.STOPS, 0),
+    ]  # fmt: skip
+    assert all(a.time < b.time for a, b in pairwise(events))
