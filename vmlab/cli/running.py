@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", metavar="PROGRAM")
-@engine_option("inlined", "The engine; `vmlab list` shows them.")
+@engine_option(
+    "inlined", "The engine, with parts added as in threaded+copy; `vmlab list` shows them all."
+)
 @workers_option
 @argument_option
 @limit_options
