@@ -353,7 +353,7 @@ class ParallelProgramEmitter(CoroutineProgramEmitter):
             return self.module.globals[name]
         departs = self._declare_resumed(name)
         b = ir.IRBuilder(departs.append_basic_block())
-        m = ParallelRoutine(self, b, departs.args[0])
+        m = self.emitter(CoroutineRoutine)(self, b, departs.args[0])
         arguments = [] if function is guests.waits else [m.task]
         if function is guests.joins:
             arguments.append(m.within("records", m.read(m.task, AWAITED)))
