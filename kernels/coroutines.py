@@ -34,14 +34,8 @@ from vmlab.kernels.frames import (
     Layout,
 )
 from vmlab.kernels.queues import begin_lists, begin_tasks
-from vmlab.kernels.task_functions import (
-    ROOM,
-    UNLIMITED,
-    Descriptors,
-    Routine,
-    TaskFunctionEmitter,
-    TaskProgramEmitter,
-)
+from vmlab.kernels.task_functions import TaskFunctionEmitter, TaskProgramEmitter
+from vmlab.kernels.task_routines import ROOM, UNLIMITED, Descriptors, Operation, Routine
 from vmlab.kernels.values import I64, WORDS, i64
 
 # Of a descriptor, beside what all tasks of straight code have there: the innermost frame, and what
@@ -63,18 +57,30 @@ class Coroutines(Descriptors):
     """What is emitted for frames."""
 
     def new_frame(self, function, resume, parent, depth, base, args):
-        """A frame for a function that begins with these arguments; `resume` is what runs it."""
-        layout = self.unit.layout
+        """A frame for a function that begins with these arguments; `resume` is the address of what
+        runs it."""
         frame = self._free_or_fresh(function)
-        header = {RESUME: self.address_of(resume), PARENT: parent, SITE: i64(NOT_BEGUN)}
+        header = {RESUME: resume, PARENT: parent, SITE: i64(NOT_BEGUN)}
         if self.unit.graph.calls[function]:
             header |= {DEPTH: depth, BASE: base}
         for place, word in header.items():
             self.write(frame, place, word, "frame")
-        area = self.word(frame, layout.header(function))
-        for index, kept in enumerate(args):
-            self.values.store(self, kept, self.word(area, self.values.words * index), "frame")
+        self.store_all(args, self.word(frame, self.unit.layout.header(function)))
         return frame
+
+    def prepare(self, task, target, entry, args):
+        end = self.unit.ends[self.unit.program.functions[target].result is not None]
+        frame = self.new_frame(target, entry, end, i64(1), i64(0), args)
+        self.write(task, FRAME, self.address_of(frame))
+
+    def leave_in(self, frame, awaited, sent):
+        """The running task goes on in this frame."""
+        task = self.pointer("current")
+        if awaited is not None:
+            self.write(task, AWAITED, awaited)
+        if sent is not None:
+            self.store(sent, self.given(task, 0), "frame")
+        self.write(task, FRAME, self.address_of(frame))
 
     # Plain loads and stores, of no kind, where memory that was a frame becomes another.
 
@@ -123,8 +129,20 @@ class CoroutineRoutine(Coroutines, Routine):
             self.b.ret(i64(trap.code))
 
 
+class CoroutineOperation(Coroutines, Operation):
+    """`link` is the frame of the running task; the reply is that of the one that goes on."""
+
+    def leave(self, awaited=None, sent=None):
+        self.leave_in(self.link, awaited, sent)
+
+    def enter(self, task):
+        self.reply(self.read(task, FRAME))
+
+
 class CoroutineProgramEmitter(TaskProgramEmitter):
     """Emits a module whose tasks are coroutines."""
+
+    OPERATION = CoroutineOperation
 
     MAIN_ENDED = 0  # the code with which main's end ends the run
 
@@ -228,21 +246,14 @@ class CoroutineProgramEmitter(TaskProgramEmitter):
             self.values.load(routine, routine.word(words, self.values.words * i), "frame")
             for i in range(len(self.program.main.params))
         ]
-        entry = self.entries[index]
+        entry = routine.address_of(self.entries[index])
         return routine.new_frame(index, entry, self.main_ends, i64(1), i64(0), args)
 
 
 class PlainEmitter(Coroutines, TaskFunctionEmitter):
     """Emits a VM function that cannot suspend."""
 
-    def prepare(self, task, target, args):
-        entry = self._entry(target)
-        end = self.unit.ends[self.unit.program.functions[target].result is not None]
-        frame = self.new_frame(target, entry, end, i64(1), i64(0), args)
-        self.write(task, FRAME, self.address_of(frame))
-
-    def _entry(self, target):
-        """What a task begins with that runs this function."""
+    def entry(self, target):
         suspends = self.unit.graph.suspends[target]
         return self._callee(target) if suspends else self.unit.entries[target]
 
@@ -279,12 +290,18 @@ class CoroutineEmitter(PlainEmitter):
     # Suspensions
 
     def leave(self, awaited=None, sent=None):
-        task = self.pointer("current")
-        if awaited is not None:
-            self.write(task, AWAITED, awaited)
-        if sent is not None:
-            self.store(sent, self.given(task, 0), "frame")
-        self.write(task, FRAME, self.address_of(self.frame))
+        self.leave_in(self.frame, awaited, sent)
+        self.suspend()
+
+    def link(self):
+        return self.frame
+
+    def go_on(self, way):
+        self.suspend()
+        self.resume(self.words_at(way))
+
+    def suspend(self):
+        """Keep what lives behind this instruction."""
         self._suspend(self.map.variants[self.at].effect.pushes)
 
     def _suspend(self, types):
@@ -320,7 +337,8 @@ class CoroutineEmitter(PlainEmitter):
         self._check_room(target, base)
         function = self._callee(target)
         parent = self.address_of(self.frame)
-        frame = self.new_frame(target, function, parent, depth, base, args)
+        resume = self.address_of(function)
+        frame = self.new_frame(target, resume, parent, depth, base, args)
         self._behind = b.append_basic_block("behind")
         self._suspend([callee.result] if callee.result else [])
         self.resume(frame, function)

@@ -20,14 +20,8 @@ from vmlab.kernels.operands import Memory
 from vmlab.kernels.queues import begin_tasks
 from vmlab.kernels.stackful import exchange, lay_out
 from vmlab.kernels.straight import machine_stack_bytes
-from vmlab.kernels.task_functions import (
-    ROOM,
-    UNLIMITED,
-    Descriptors,
-    Routine,
-    TaskFunctionEmitter,
-    TaskProgramEmitter,
-)
+from vmlab.kernels.task_functions import TaskFunctionEmitter, TaskProgramEmitter
+from vmlab.kernels.task_routines import ROOM, UNLIMITED, Descriptors, Operation, Routine
 from vmlab.kernels.values import I64, VOID, WORDS, from_word, i64, to_word
 
 # Of a descriptor, beside what all tasks of straight code have there: the lowest address that
@@ -84,6 +78,39 @@ class Stacks(Descriptors):
     def exchange(self, left, entered):
         exchange(self.b, self.context, left, entered)
 
+    def begin_with(self, task, entry):
+        """A new task, whose first turn calls the entry at this address."""
+        self.write(task, POINTER, i64(0))
+        self.write(task, SITE, entry)
+
+    def prepare(self, task, target, entry, args):
+        self.begin_with(task, entry)
+        self.store_all(args, self.unit.arguments(self, task))
+
+    def wait_at(self, task, site, awaited, sent):
+        """The running task waits at this site."""
+        self.write(task, SITE, site)
+        if awaited is not None:
+            self.write(task, AWAITED, awaited)
+        if sent is not None:
+            self.store(sent, self.given(task, 0), "frame")
+
+    def stack_of(self, task):
+        """The word with the pointer of a task's stack, which it gets when it begins."""
+        b = self.b
+        begins, goes_on = b.append_basic_block("begins"), b.append_basic_block("goes_on")
+        begun = b.icmp_unsigned("!=", self.read(task, POINTER), i64(0))
+        own, here = self.word(task, POINTER), b.block
+        b.cbranch(begun, goes_on, begins)
+        b.position_at_end(begins)
+        stack = b.call(self.unit.new_stack, [self.context])
+        b.branch(goes_on)
+        b.position_at_end(goes_on)
+        entered = b.phi(WORDS)
+        entered.add_incoming(own, here)
+        entered.add_incoming(stack, begins)
+        return entered
+
 
 class StackRoutine(Stacks, Routine):
     """The function is an entry."""
@@ -92,8 +119,20 @@ class StackRoutine(Stacks, Routine):
         self.b.ret(i64(0))
 
 
+class StackOperation(Stacks, Operation):
+    """`link` is the running task; the reply is the word with the pointer of the stack to enter."""
+
+    def leave(self, awaited=None, sent=None):
+        self.wait_at(self.link, self.site, awaited, sent)
+
+    def enter(self, task):
+        self.reply(self.address_of(self.stack_of(task)))
+
+
 class StackfulProgramEmitter(TaskProgramEmitter):
     """Emits a module whose tasks have machine stacks."""
+
+    OPERATION = StackOperation
 
     def __init__(self, engine, storage, values, late, program, graph, counting):
         self.launched = sorted(launched(program))
@@ -238,18 +277,13 @@ class StackfulProgramEmitter(TaskProgramEmitter):
         b.store(i64(0), m.word(header, FREE))
         m.put("fresh_segment", m.address_of(m.word(header, HEADER_WORDS)))
         task, args = m.pointer("blocks"), m.pointer("args")
-        self.begin_with(m, task, self.main_entry)
+        m.begin_with(task, m.address_of(self.main_entry))
         m.write(task, ROOM, i64(UNLIMITED))
         area = self.arguments(m, task)
         for place in range(self.values.words * len(self.program.main.params)):
             m.store(m.load(m.word(args, place), "frame"), m.word(area, place), "frame")
         m.exchange(m.word(header, THREAD), b.call(self.new_stack, [context]))
         return m.get("trap")
-
-    def begin_with(self, m, task, entry):
-        """A new task, whose first turn calls this entry."""
-        m.write(task, POINTER, i64(0))
-        m.write(task, SITE, m.address_of(entry))
 
     def arguments(self, m, task):
         """Where a task that has not begun has its arguments."""
@@ -265,38 +299,28 @@ class StackfulFunctionEmitter(Stacks, TaskFunctionEmitter):
             self.put("trap", i64(MACHINE_STACK))
             self.storage.finish(trapped=1)
 
-    def prepare(self, task, target, args):
-        self.unit.begin_with(self, task, self.unit.entries[target])
-        area = self.unit.arguments(self, task)
-        for index, kept in enumerate(args):
-            self.values.store(self, kept, self.word(area, self.values.words * index), "frame")
+    def entry(self, target):
+        return self.unit.entries[target]
 
     def leave(self, awaited=None, sent=None):
-        self._left = self.pointer("current")
-        self.write(self._left, SITE, i64(self.site))
-        if awaited is not None:
-            self.write(self._left, AWAITED, awaited)
-        if sent is not None:
-            self.store(sent, self.given(self._left, 0), "frame")
+        self.wait_at(self.link(), self.place(), awaited, sent)
 
     def enter(self, task):
-        b = self.b
-        begins, goes_on = b.append_basic_block("begins"), b.append_basic_block("goes_on")
-        begun = b.icmp_unsigned("!=", self.read(task, POINTER), i64(0))
-        own, here = self.word(task, POINTER), b.block
-        b.cbranch(begun, goes_on, begins)
-        b.position_at_end(begins)
-        stack = b.call(self.unit.new_stack, [self.context])
-        b.branch(goes_on)
-        b.position_at_end(goes_on)
-        entered = b.phi(WORDS)
-        entered.add_incoming(own, here)
-        entered.add_incoming(stack, begins)
+        self._exchange_with(self.stack_of(task))
+
+    def link(self):
+        self._left = self.pointer("current")
+        return self._left
+
+    def go_on(self, way):
+        self._exchange_with(self.words_at(way))
+
+    def _exchange_with(self, entered):
         self.exchange(self.word(self._left, POINTER), entered)
-        trapped = b.icmp_unsigned("!=", self.get("trap"), i64(0))
+        trapped = self.b.icmp_unsigned("!=", self.get("trap"), i64(0))
         self.leave_if(trapped, self._unwind_block(i64(self.site)))
         self._push_given()
-        b.branch(self._behind)
+        self.b.branch(self._behind)
 
     def _push_given(self):
         """What the instruction pushes, as its other ways leave it to what is behind."""

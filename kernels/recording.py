@@ -8,7 +8,7 @@ from vmlab.kernels.coroutines import CoroutineProgramEmitter, Coroutines
 from vmlab.kernels.queues import RECORD
 from vmlab.kernels.scheduler import notes
 from vmlab.kernels.scheduler.translate import Translator
-from vmlab.kernels.task_functions import Routine
+from vmlab.kernels.task_routines import Routine
 from vmlab.kernels.values import i64
 from vmlab.kernels.workers import ParallelProgramEmitter
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from llvmlite import ir
 
 from vmlab.blocks import basic_blocks
-from vmlab.isa import Flow, Trap, Type
+from vmlab.isa import COROUTINES, Flow, Trap, Type
 from vmlab.kernels.callgraph import CallGraph, stack_slots
 from vmlab.kernels.context import MACHINE_STACK
 from vmlab.kernels.emitter import Emitter
@@ -30,6 +30,9 @@ from vmlab.outcome import Place
 
 # VM instructions from which on compile time counts more than the last percent of speed.
 LARGE_PROGRAM = 2_000
+
+# What an instruction with tasks or channels counts as, which is compiled to as much code.
+OPERATION_SIZE = 20
 
 # A small recursive function is compiled with its own recursion inlined, up to so many levels and
 # so many VM instructions in all. GCC does the like; LLVM's inliner leaves recursion alone.
@@ -62,6 +65,7 @@ class StraightExecutable(CompiledExecutable):
             return str(emitter(engine, storage, values, late, program, graph, counting).module)
 
         size = sum(len(function.code) for function in program.functions)
+        size += (OPERATION_SIZE - 1) * operations(program)
         timed = Effort.LARGE if size > LARGE_PROGRAM else Effort.FULL
         effort = Effort.QUICK if counting else timed
         unit = compile_ir(make_ir, "enter", effort)
@@ -92,6 +96,11 @@ class StraightExecutable(CompiledExecutable):
         first = self.program.first_site
         function = bisect_right(first, site) - 1
         return Place(function, site - first[function])
+
+
+def operations(program) -> int:
+    """How many instructions with tasks or channels there are."""
+    return sum(i.opcode.group == COROUTINES for _, _, i in program.sites())
 
 
 def machine_stack_bytes(program, several_blocks: bool) -> int:

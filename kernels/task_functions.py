@@ -6,72 +6,34 @@ code keeps: each function is told how many words of it lie below.
 
 from abc import abstractmethod
 
-from llvmlite import ir
-
-from vmlab.isa import (
-    FIRST_STACK_WORDS,
-    TASKS,
-    Flow,
-    further_stack_words,
+from vmlab.isa import COROUTINES, TASKS, Flow
+from vmlab.kernels.straight import (
+    LARGE_PROGRAM,
+    OPERATION_SIZE,
+    FunctionEmitter,
+    ProgramEmitter,
+    operations,
 )
-from vmlab.kernels.channels import Channels
-from vmlab.kernels.straight import FunctionEmitter, ProgramEmitter
-from vmlab.kernels.values import I1, I64, WORDS, i64
+from vmlab.kernels.task_routines import (
+    FIRST_ADDRESS,
+    PASSED,
+    ROOM,
+    Descriptors,
+    emit_grow,
+    launch,
+    operation,
+)
+from vmlab.kernels.values import I64, i64
 
-# A descriptor, around what `queues` has there: the words of the VM's stack that the task has paid
-# for; and what the instruction that it waits at pushes, or would send. The rest is for the ways to
-# leave a task.
-ROOM = 3
-GIVEN = 5
-
-# Main's stack costs nothing.
-UNLIMITED = 1 << 62
-
-
-class Descriptors(Channels):
-    """What is emitted for tasks and channels. `unit` is the program."""
-
-    def given(self, task, index):
-        """Where a task finds a value that it goes on with."""
-        return self.word(task, GIVEN + self.values.words * index)
-
-    def push_to(self, task, *kept):
-        for index, value in enumerate(kept):
-            self.values.store(self, value, self.given(task, index), "frame")
-
-    def sent_by(self, task):
-        return self.load(self.given(task, 0), "frame")
-
-    def further_words(self, task):
-        """What its stack costs beside the first words."""
-        room = self.read(task, ROOM)
-        first = self.b.icmp_signed("==", room, i64(FIRST_STACK_WORDS))
-        return self.b.select(first, i64(0), room)
-
-    give_stack_back = further_words
-
-
-class Routine(Descriptors):
-    """Emits what belongs to no instruction."""
-
-    def __init__(self, unit, b, context):
-        super().__init__(b, context)
-        self.unit = unit
-        self.values = unit.values
-
-
-class Growth(Routine):
-    """Emits the function `grow`, which leaves the trap in the context."""
-
-    def trap_if(self, condition, trap):
-        with self.b.if_then(condition):
-            self.put("trap", i64(trap.code))
-            self.b.ret(ir.Constant(I1, 1))
+# Operations are emitted where they stand in programs with so many instructions that need them;
+# others call them.
+INLINED_OPERATIONS = LARGE_PROGRAM // OPERATION_SIZE
 
 
 class TaskProgramEmitter(ProgramEmitter):
     """Emits a module for a program with tasks."""
 
+    OPERATION: type  # what emits an operation
     LINKAGE = (*ProgramEmitter.LINKAGE, I64)  # and the words of the VM's stack below the call
 
     def emitter(self, kind):
@@ -84,24 +46,8 @@ class TaskProgramEmitter(ProgramEmitter):
         """A descriptor, with what stands behind it."""
 
     def _begin(self):
-        self.grow = self._grow()
-
-    def _grow(self):
-        """`i1 grow(context, needed)`: the running task pays for a stack of so many words. 1, and
-        the trap in the context, if that is too much."""
-        function = ir.Function(self.module, ir.FunctionType(I1, [WORDS, I64]), name="grow")
-        function.linkage = "internal"
-        for attribute in ("cold", "noinline", "nounwind"):
-            set.add(function.attributes, attribute)
-        context, needed = function.args
-        b = ir.IRBuilder(function.append_basic_block())
-        routine = self.emitter(Growth)(self, b, context)
-        task = routine.pointer("current")
-        words = routine.power_of_two(needed)
-        routine.charge(b.sub(words, routine.further_words(task)))
-        routine.write(task, ROOM, words)
-        b.ret(ir.Constant(I1, 0))
-        return function
+        self.grow = emit_grow(self)
+        self.calls_operations = operations(self.program) > INLINED_OPERATIONS
 
 
 class TaskFunctionEmitter(Descriptors, FunctionEmitter):
@@ -181,19 +127,61 @@ class TaskFunctionEmitter(Descriptors, FunctionEmitter):
         self.safepoint()
         callee = self.unit.program.functions[target]
         args = self._pop_kept(len(callee.params))
-        further = further_stack_words(self.unit.program.frame_words(target))
-        task, record = self.new_task(self.unit.block_words, i64(further))
-        self.prepare(task, target, args)
-        self.write(task, ROOM, i64(further or FIRST_STACK_WORDS))
-        self.get_ready(task)
-        self.push(self.values.wrap(self, self.number(record), TASKS[callee.result]))
+        entry = self.address_of(self.entry(target))
+        if self.unit.calls_operations:
+            words = [word for kept in args for word in self.values.parts(kept)]
+            function = launch(self.unit, target, [word.type for word in words])
+            way, number = self._operate(function, entry, *words)
+            self._trap_unless_passed(way)
+        else:
+            number = self.launch(target, entry, args)
+        self.push(self.values.wrap(self, number, TASKS[callee.result]))
 
     def _pop_kept(self, count):
         return [self.pop() for _ in range(count)][::-1]
 
     @abstractmethod
-    def prepare(self, task, target, args):
-        """A new task, and what it begins with."""
+    def entry(self, target):
+        """What a task begins with that runs this function."""
 
     def place(self):
         return i64(self.site)
+
+    # Operations that are called
+
+    def evaluate(self, variant, operands):
+        if variant.opcode.group != COROUTINES or not self.unit.calls_operations:
+            return super().evaluate(variant, operands)
+        function = operation(self.unit, variant)
+        if variant.opcode.flow is not Flow.SWITCH:
+            way, *results = self._operate(function, *operands)
+            self._trap_unless_passed(way)
+            return tuple(results)
+        b = self.b
+        way, *results = self._operate(function, self.link(), *operands)
+        passed, waits = b.append_basic_block("passed"), b.append_basic_block("waits")
+        b.cbranch(b.icmp_unsigned("==", way, i64(PASSED)), passed, waits)
+        b.position_at_end(waits)
+        if variant.opcode.traps:
+            self.leave_if(b.icmp_unsigned("<", way, i64(FIRST_ADDRESS)), self.stop_block(way))
+        self.go_on(way)
+        b.position_at_end(passed)
+        return tuple(results)
+
+    def _operate(self, function, *operands):
+        arguments = [self.context, self.place(), *operands]
+        reply = self.b.call(function, arguments, cconv="fastcc")
+        return [self.b.extract_value(reply, i) for i in range(len(reply.type.elements))]
+
+    def _trap_unless_passed(self, way):
+        self.leave_if(self.b.icmp_unsigned("!=", way, i64(PASSED)), self.stop_block(way))
+
+    # Of what can suspend
+
+    def link(self):
+        """What an operation needs to leave the running task."""
+        raise NotImplementedError("only what can suspend leaves a task")
+
+    def go_on(self, way):
+        """The task waits: go on with what an operation has replied. The block ends here."""
+        raise NotImplementedError("only what can suspend leaves a task")

@@ -21,7 +21,7 @@ from vmlab.kernels.scheduler.layout import Channel, Scheduler, Worker
 from vmlab.kernels.scheduler.machine import lay_out
 from vmlab.kernels.scheduler.memory import BATCH
 from vmlab.kernels.scheduler.structures import LINE_BYTES
-from vmlab.kernels.task_functions import GIVEN
+from vmlab.kernels.task_routines import GIVEN
 from vmlab.kernels.task_straight import TaskStraightExecutable
 from vmlab.kernels.values import RAW
 from vmlab.kernels.workers import (

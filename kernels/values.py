@@ -73,14 +73,24 @@ class Pair:
 class Raw:
     """Methods take the `Machine` that emits.
 
-    words    words of a slot
-    checked  whether each instruction finds out the types of its operands when it runs
-    typed    whether a value in memory says its type
-    counted  whether references to values are counted
+    words       words of a slot
+    parts_each  LLVM values of a kept value
+    checked     whether each instruction finds out the types of its operands when it runs
+    typed       whether a value in memory says its type
+    counted     whether references to values are counted
     """
 
     words = 1
+    parts_each = 1
     checked = typed = counted = False
+
+    def parts(self, kept):
+        """The LLVM values that a kept value is made of."""
+        return (kept,)
+
+    def whole(self, kept):
+        """The kept value that is made of these."""
+        return kept
 
     def load(self, m, address, kind):
         """The kept value in a slot."""
@@ -118,8 +128,14 @@ class Raw:
 
 @dataclass(frozen=True)
 class Tagged(Raw):
-    words = 2
+    words = parts_each = 2
     checked = typed = True
+
+    def parts(self, kept):
+        return kept.tag, kept.word
+
+    def whole(self, tag, word):
+        return Pair(tag, word)
 
     def load(self, m, address, kind):
         return Pair(m.load(address, kind), m.load(m.word(address, 1), kind))

@@ -35,6 +35,7 @@ from vmlab.kernels.coroutines import (
     FRAME,
     RESUMED,
     CoroutineEmitter,
+    CoroutineOperation,
     CoroutineProgramEmitter,
     CoroutineRoutine,
     Coroutines,
@@ -48,7 +49,7 @@ from vmlab.kernels.scheduler.layout import BLOCK_SIZES, Channel, Record, Task
 from vmlab.kernels.scheduler.locks import lock, unlock
 from vmlab.kernels.scheduler.structures import LINE_BYTES
 from vmlab.kernels.scheduler.translate import POINTER, Translator
-from vmlab.kernels.task_functions import GIVEN, Growth
+from vmlab.kernels.task_routines import GIVEN, Growth
 from vmlab.kernels.values import F64, I64, WORDS, from_word, i64, to_word
 
 # The fields of the context that stand for all workers: those that begin at 0, and the others. What
@@ -226,6 +227,11 @@ class Parallel(Coroutines):
         self.add_to("task_words", self.b.neg(cost))
         self._go_on_with(self.call(guests.ends, self.worker, task, record, outcome))
 
+    def depart(self, function, *arguments):
+        """The running task has left its frame: what goes on is what this function of the scheduler
+        gives. The block ends here."""
+        self._go_on_with(self.call(function, self.worker, *arguments))
+
     def yield_turn(self):
         b = self.b
         others, alone = b.append_basic_block("others"), b.append_basic_block("alone")
@@ -233,7 +239,7 @@ class Parallel(Coroutines):
         b.cbranch(some, others, alone)
         b.position_at_end(others)
         self.leave()
-        self._go_on_with(self.call(guests.yields, self.worker, self.task))
+        self.depart(guests.yields, self.task)
         b.position_at_end(alone)
 
     def join(self, handle, type_):
@@ -244,7 +250,7 @@ class Parallel(Coroutines):
         b.cbranch(has_ended, ended, alive)
         b.position_at_end(alive)
         self.leave(handle)
-        self._go_on_with(self.call(guests.joins, self.worker, self.task, record))
+        self.depart(guests.joins, self.task, record)
         b.position_at_end(ended)
         outcome = self.read(record, Record.offset("outcome") // WORD_BYTES)
         return from_word(b, outcome, type_) if type_ else None
@@ -271,7 +277,7 @@ class Parallel(Coroutines):
         b.cbranch(suspends, waits, done)
         b.position_at_end(waits)
         self.leave(handle)
-        self._go_on_with(self.call(guests.waits, self.worker))
+        self.depart(guests.waits)
         b.position_at_end(done)
 
     def channel_send(self, handle, value, type_):
@@ -306,11 +312,20 @@ class ParallelFunctionEmitter(Parallel, PlainEmitter):
 
 
 class ParallelCoroutineEmitter(Parallel, CoroutineEmitter):
-    pass
+    def go_on(self, way):
+        self.suspend()
+        self.resume(self.frame, self.b.inttoptr(way, RESUMED.as_pointer()))
 
 
 class ParallelEntryEmitter(Parallel, EntryEmitter):
     pass
+
+
+class ParallelOperation(Parallel, CoroutineOperation):
+    """The frame is left only when what lives is there: the reply is what departs from it."""
+
+    def depart(self, function, *_arguments):
+        self.reply(self.address_of(self.unit.departure(function)))
 
 
 _EMITTERS = {kind.__bases__[1]: kind for kind in Parallel.__subclasses__()}
@@ -330,6 +345,20 @@ class ParallelProgramEmitter(CoroutineProgramEmitter):
         self.module.triple = native.target_machine().triple
         self.translator = Translator(self.module, {"PARALLEL": True}, None, self.REPLACED)
         super()._begin()
+
+    def departure(self, function):
+        """`i64 depart(context, frame)`: the running task has left the frame; see `depart`."""
+        name = f"depart.{function.__name__}"
+        if name in self.module.globals:
+            return self.module.globals[name]
+        departs = self._declare_resumed(name)
+        b = ir.IRBuilder(departs.append_basic_block())
+        m = self.emitter(CoroutineRoutine)(self, b, departs.args[0])
+        arguments = [] if function is guests.waits else [m.task]
+        if function is guests.joins:
+            arguments.append(m.within("records", m.read(m.task, AWAITED)))
+        m.depart(function, *arguments)
+        return departs
 
     def _emit_entry(self):
         begin = self._entry_function("begin", self._emit_begin)

@@ -48,6 +48,16 @@ def parameters(n: int) -> str:
     )
 
 
+def operations(n: int) -> str:
+    """n sends and receives, which fill a channel and empty it in turn."""
+    send, receive = "load c\nload x\nsend\n", "load c\nrecv\npop\nstore x\n"
+    code = "".join(receive if k % 2 else send for k in range(n))
+    return (
+        "func main(x: int = 5) -> int\nlocal c: chan[int]\npush 1\nchan int\nstore c\n"
+        f"{code}load x\nret\nend\n"
+    )
+
+
 def _alive(n: int, call: str) -> str:
     """n values that cannot be computed anew, alive across a call of a function of x."""
     powers = "load x\n" + "dup\nload x\nmul\n" * (n - 1)
