@@ -51,6 +51,12 @@ _PAGE = mmap.PAGESIZE
 _ALL = unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE
 _CODE = unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC
 
+# What a function leaves as it was (AAPCS64).
+_PRESERVED = [
+    getattr(arm64, f"UC_ARM64_REG_{name}")
+    for name in (*(f"X{n}" for n in range(19, 30)), "SP", *(f"D{n}" for n in range(8, 16)))
+]
+
 _COMMENT = re.compile(r'asm sideeffect "# ([^"]*)", ""\(\)')
 
 
@@ -61,6 +67,8 @@ class Emulator:
         self._cpu = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
         self._stack = Region(STACK_BYTES // 8, "the emulator's stack")
         self._show(self._stack.address, self._stack.size, _ALL)
+        for number, register in enumerate(_PRESERVED):
+            self._cpu.reg_write(register, number)
         # A return to here ends a call.
         self._end = Region(1, "the end of a call")
         self._show(self._end.address, _PAGE, _CODE)
@@ -113,6 +121,7 @@ class Emulator:
             cpu.reg_write(arm64.UC_ARM64_REG_X0 + number, argument)
         cpu.reg_write(arm64.UC_ARM64_REG_SP, self._stack.address + self._stack.size)
         cpu.reg_write(arm64.UC_ARM64_REG_LR, self._end.address)
+        before = list(map(cpu.reg_read, _PRESERVED))
         while address != self._end.address:
             try:
                 cpu.emu_start(address, self._end.address)
@@ -124,6 +133,7 @@ class Emulator:
                 address = cpu.reg_read(arm64.UC_ARM64_REG_LR)
             else:
                 break
+        assert list(map(cpu.reg_read, _PRESERVED)) == before, "a register has changed"
         code: int = cpu.reg_read(arm64.UC_ARM64_REG_X0)
         return code
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import functools
 import sys
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -19,6 +18,7 @@ if sys.platform != "linux":
 from differential.generator import programs
 from emulated import on_aarch64
 from hypothesis import HealthCheck, given, seed, settings
+from test_extremes import ALL, COMPUTING, EFFECTS, FEW, choice, operands
 from test_float_bits import LOOPS, STARTS, loop
 
 from vmlab import corpus
@@ -28,6 +28,7 @@ from vmlab.isa import Trap
 from vmlab.machinecode import count_indirect_jumps
 from vmlab.outcome import Limits, Outcome, bind_arguments
 from vmlab.program import Number, Program
+from vmlab.supervise import supervised
 
 STRAIGHT = ("inlined", "template", "subroutine")
 INTERPRETERS = ("threaded", "switch", "tagged", "late", "cached", "super", "quickened")
@@ -50,8 +51,8 @@ LIMITS = Limits(max_depth=40, max_heap=1 << 16, max_output=200, fuel=5_000)
 
 # Generated programs, without tasks and with them. Straight code, which is compiled for each program
 # anew, runs one in so many of them, and of the corpus.
-EXAMPLES, TASK_EXAMPLES = 60, 24
-SHARE = 9
+EXAMPLES, TASK_EXAMPLES = 40, 20
+SHARE = 7
 
 
 class Case(NamedTuple):
@@ -105,23 +106,16 @@ def call(built: Executable, args: Sequence[Number], limits: Limits, iterations: 
         return built.call(args, limits, iterations).outcome
 
 
-def check(engine: str, case: Case, timed: bool) -> None:
-    """In the build that counts and, if so asked, in the one for timing."""
+def check(engine: str, case: Case, builds: Sequence[bool]) -> None:
+    """In the builds that count, or that are for timing."""
     program, limits, runs = case
-    counting = build(engine, program, counting=True)
-    for args, expected in runs:
-        found = call(counting, args, limits)
-        assert not expected.differences(found), (engine, text_of(program), args, expected, found)
-    if timed:
-        unlimited = replace(limits, fuel=None)
-        fast = build(engine, program, counting=False)
+    for counting in builds:
+        built = build(engine, program, counting)
+        allowed = limits if counting else replace(limits, fuel=None)
         for args, expected in runs:
-            found = call(fast, args, unlimited, iterations=2)
-            assert not expected.differences(found), (engine, text_of(program), args, found)
-
-
-def text_of(program: Program) -> str:
-    return program.source.text
+            found = call(built, args, allowed, iterations=1 if counting else 2)
+            differences = expected.differences(found)
+            assert not differences, (program.source.text, counting, args, expected, found)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -137,22 +131,38 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def test_programs(engine: str, tasks: bool, request: pytest.FixtureRequest) -> None:
     """An interpreter that counts is the one for timing with a counter in each handler, and as
-    optimised; straight code is not, so it is checked for timing too."""
+    optimised. Straight code is not, so every other program is built for timing."""
     examples = request.config.getoption("--aarch64")
     found = cases(tasks, examples or (TASK_EXAMPLES if tasks else EXAMPLES))
     straight = find(engine).parts[:1] not in (("threaded",), ("switch",))
     if straight and not examples:
         found = found[len(engine) % SHARE :: SHARE]
-    assert len(found) >= 5
-    for case in found:
-        check(engine, case, timed=straight or examples is not None)
+    assert len(found) > 3
+    for index, case in enumerate(found):
+        if examples:
+            check(engine, case, (True, False))
+        else:
+            check(engine, case, [not straight or index % 2 == 1])
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_extremes(effect: str) -> None:
+    """Where architectures differ: conversions out of range, shifts by too much, divisions."""
+    pops = effect.split("--")[0].split()
+    loads = "\n".join(f"load {name}" for name, _ in zip("ab", pops, strict=False))
+    bodies = [f"{loads}\n{variant.opcode.name}" for variant in COMPUTING[effect]]
+    values = list(operands(effect, ALL if len(pops) == 1 else FEW))
+    runs = [(k, *some) for k in range(len(bodies)) for some in values]
+    found = case(assemble(choice(effect, bodies)), runs, LIMITS)
+    check("inlined", found, [False])
+    check("switch", found, [True])
 
 
 def test_floats_to_the_last_bit() -> None:
     """aarch64 has a fused multiply and add, and NaNs of another sign."""
     for body in LOOPS.values():
         runs = [(n, *start) for start in STARTS for n in (1, 70)]
-        check("inlined", case(assemble(loop(body)), runs, LIMITS), timed=True)
+        check("inlined", case(assemble(loop(body)), runs, LIMITS), [False])
 
 
 DOWN = """
@@ -194,10 +204,8 @@ def test_the_machine_stack_is_watched(engine: str) -> None:
 def test_an_endless_loop_can_be_interrupted(engine: str) -> None:
     program = assemble("func main()\nagain:\njmp again\nend\n")
     built = build(engine, program, counting=False)
-    timer = threading.Timer(0.2, built.interrupt)
-    timer.start()
-    trap = call(built, (), replace(LIMITS, fuel=None)).trap
-    timer.join()
+    with on_aarch64():
+        trap = supervised(built, (), replace(LIMITS, fuel=None, timeout=0.1)).outcome.trap
     assert trap is not None
     assert trap.trap is Trap.INTERRUPTED
 
@@ -211,9 +219,9 @@ def test_indirect_jumps_are_those_of_the_engines() -> None:
         assert code is not None
         return count_indirect_jumps(code, "aarch64")
 
-    for name in ("sum", "quicksort"):
-        for engine in STRAIGHT:
-            assert jumps(build(engine, corpus.load(name), counting=False)) == 0
-    assert jumps(build("switch", corpus.load("sum"), counting=False)) == 1
-    threaded = build("threaded", corpus.load("sum"), counting=False)
+    program = corpus.load("quicksort")
+    for engine in STRAIGHT:
+        assert jumps(build(engine, program, counting=False)) == 0
+    assert jumps(build("switch", program, counting=True)) == 1
+    threaded = build("threaded", program, counting=True)
     assert jumps(threaded) == len(threaded.instructions.handlers) - 1
