@@ -62,7 +62,10 @@ def compose(program, counting, base, *parts, workers=1):
     policies = [part for part in parts if part in POLICIES]
     if len(techniques) > 1 or (techniques and policies):
         joined = " and ".join([*techniques, *policies])
-        raise EngineUnavailable(f"there is no way yet to join {joined}")
+        raise EngineUnavailable(
+            f"there is no way yet to join {joined}: a technique has handlers of its own, which know"
+            " neither policies nor other techniques"
+        )
 
     def fitting(part):
         return WITH_TASKS[part] if program.has_tasks else part

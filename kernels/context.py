@@ -6,6 +6,7 @@ import sys
 
 from vmlab.engines import EngineUnavailable
 from vmlab.isa import Type
+from vmlab.kernels.placement import apart
 
 FIELDS = (
     # Written by any thread while the program runs, to stop it; read at safepoints.
@@ -95,13 +96,15 @@ _NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" el
 
 
 class Region:
-    """Zeroed memory of so many 64-bit words. Pages cost nothing until they are touched."""
+    """Zeroed memory of so many 64-bit words, at a page drawn at random. Pages cost nothing until
+    they are touched."""
 
     def __init__(self, words: int, purpose: str, flag: str | None = None):
         size = max(words, 1) * 8
         try:
             flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE
-            self._map = mmap.mmap(-1, size, flags=flags)
+            with apart():
+                self._map = mmap.mmap(-1, size, flags=flags)
         except (OSError, OverflowError, ValueError) as error:
             advice = f"; lower {flag}" if flag else ""
             raise EngineUnavailable(

@@ -249,6 +249,10 @@ class NativeExecutable(Executable):
         count = fuel - context.fuel if self.counting else None
         return Sample(elapsed, Outcome(result, output, trap, count))
 
+    def relocate(self):
+        self.state.limits = None  # so that memory is reserved anew
+        return True
+
     def interrupt(self):
         self.state.interrupt()
 
@@ -276,7 +280,12 @@ class CompiledExecutable(NativeExecutable):
         self._enter = native.ENTER(unit.address)
 
     def relocate(self):
-        self._settle(self._unit.relocated())
+        self._settle(self._moved())
+        return super().relocate()
+
+    def _moved(self):
+        """The unit at another place."""
+        return self._unit.relocated()
 
     def enter(self, runs):
         return self._enter(ctypes.addressof(self.state.context), runs)

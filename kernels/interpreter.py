@@ -88,8 +88,8 @@ class InterpreterExecutable(CompiledExecutable):
         self.state.context.names = self._names.address
         self.state.context.last_name = len(entries) - 1
 
-    def relocate(self):
-        self._settle(self._unit.reordered())
+    def _moved(self):
+        return self._unit.reordered()
 
     def memory(self):
         own = {"code": self._code, "names": self._names}

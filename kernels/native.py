@@ -9,10 +9,8 @@ import enum
 import functools
 import hashlib
 import itertools
-import mmap
 import os
 import platform
-import random
 import struct
 import tempfile
 import time
@@ -25,6 +23,7 @@ import llvmlite.binding as llvm
 
 import vmlab.isa
 from vmlab.kernels.order import CAN_REORDER, reordered
+from vmlab.kernels.placement import apart
 from vmlab.stack import call_deep
 
 ENTER = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
@@ -36,10 +35,6 @@ _numbers = itertools.count()
 # addresses, so that a `switch` is one instruction, but every call goes through a register.
 NEAR = ("pic", "small")
 FAR = ("static", "large")
-
-# Pages among which the place of code is drawn: more than a CPU's predictors tell apart by the
-# low bits of an address.
-_PLACES = 1 << 12
 
 
 @functools.cache
@@ -133,9 +128,7 @@ def optimise(ir_text: str, effort: Effort = Effort.FULL) -> llvm.ModuleRef:
 
 def load(object_code: bytes, symbol: str) -> tuple[llvm.ResourceTracker, int]:
     """Make the code executable, at a page drawn at random."""
-    # The system gives the pages next to those it gave last: these keep the code at a distance.
-    size = mmap.PAGESIZE * random.randrange(1, _PLACES)
-    with mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ):
+    with apart():
         library = (
             llvm.JITLibraryBuilder()
             .add_object_img(object_code)

@@ -63,6 +63,10 @@ class TaskExecutable(NativeExecutable):
 
     # Memory
 
+    def relocate(self):
+        self._reserved = None
+        return super().relocate()
+
     @property
     def heap_words(self):
         """What tasks can cost."""

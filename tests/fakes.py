@@ -72,6 +72,7 @@ class Script:
                  the arguments
     timed        that of a run that does not count, if it is another
     endless      runs until it is interrupted
+    moves        can be moved to another place
     """
 
     nanoseconds: float | Callable[[], float] = 1_000_000
@@ -86,6 +87,7 @@ class Script:
     unavailable_when_called: str | None = None
     unavailable_when_timed: str | None = None
     endless: bool = False
+    moves: bool = True
     calls: list[tuple[bool, int, Limits]] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
 
@@ -124,8 +126,9 @@ class Fake(Executable):
     def interrupt(self) -> None:
         self.interrupted.set()
 
-    def relocate(self) -> None:
-        self.place += 1
+    def relocate(self) -> bool:
+        self.place += self.script.moves
+        return self.script.moves
 
     def ir(self) -> str | None:
         return self.script.ir

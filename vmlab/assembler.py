@@ -6,14 +6,15 @@ from pathlib import Path
 
 from vmlab import syntax
 from vmlab.diagnostics import Diagnostic, Findings, Note, ProgramError, a, counted, either, quote
+from vmlab.draft import ANY_NAME, Draft
 from vmlab.isa import Trap
-from vmlab.literals import number, read_value
+from vmlab.literals import number, read_number, read_value
 from vmlab.outcome import format_number
 from vmlab.program import Expectation, Number, Program, Source, Span
-from vmlab.reader import Draft, Reader
+from vmlab.reader import Reader
 from vmlab.resolver import resolve
 from vmlab.syntax import Token
-from vmlab.verifier import verify_functions
+from vmlab.verifier import proven
 
 _TRAPS = tuple(str(trap) for trap in Trap)
 
@@ -52,13 +53,7 @@ def assemble(text: str, path: str = "<string>") -> Program:
     functions = tuple(resolve(draft, reader, findings) for draft in reader.drafts)
     expectations = _expectations(reader, findings)
     program = Program(tuple(reader.variables), functions, expectations, source)
-    # The functions whose text is in order are verified even if others are not: all errors of a
-    # file are reported at once.
-    sound = [index for index, draft in enumerate(reader.drafts) if draft.sound]
-    stack_maps, diagnostics = verify_functions(program, sound)
-    if findings.diagnostics or diagnostics:
-        raise ProgramError(source, findings.diagnostics + diagnostics)
-    vars(program)["stack_maps"] = tuple(stack_maps)
+    vars(program)["stack_maps"] = proven(program, findings.diagnostics)
     return program
 
 
@@ -76,35 +71,68 @@ def _expectations(reader: Reader, findings: Findings) -> tuple[Expectation, ...]
                 f"only 'main' can be expected to do something, not {quote(function.text)}",
                 hint=f"write '{expect.SHAPE}'",
             )
-        elif main is not None:
-            expectations.append(_expectation(expect, function.span, main, findings))
+        known = main if function.text == "main" else None
+        expectations.append(_expectation(expect, function.span, known, findings))
     return tuple(expectations)
 
 
 def _main(reader: Reader, findings: Findings) -> Draft | None:
-    """`main`, or None if there is none or its header is in error."""
+    """`main`, or None if there is none, or there is doubt about its parameters or result."""
+    if "main" in reader.doubtful:
+        return None
     if "main" in reader.functions:
-        main = reader.drafts[reader.functions["main"]]
-        return main if main.declared else None
-    if reader.functions_complete:
-        likely = findings.closest("main", reader.functions)
-        notes = []
-        if likely is not None:
-            span = reader.drafts[reader.functions[likely]].name.span
-            notes = [Note(f"did you mean 'main' instead of {quote(likely)}?", span)]
-        findings.error(
-            "missing-main",
-            Span(1, 1),
-            "the program has no function 'main'",
-            hint="a program starts in 'func main()'; write one, closed by 'end'",
-            notes=notes,
-        )
+        return reader.drafts[reader.functions["main"]]
+    if ANY_NAME in reader.doubtful:
+        return None
+    likely = findings.closest("main", reader.functions)
+    notes = []
+    if likely is not None:
+        span = reader.drafts[reader.functions[likely]].name.span
+        notes = [Note(f"did you mean 'main' instead of {quote(likely)}?", span)]
+    findings.error(
+        "missing-main",
+        Span(1, 1),
+        "the program has no function 'main'",
+        hint="a program starts in 'func main()'; write one, closed by 'end'",
+        notes=notes,
+    )
     return None
 
 
-def _expectation(expect: syntax.Expect, span: Span, main: Draft, findings: Findings) -> Expectation:
-    """What one line demands of `main`; after an error some of it."""
-    note = Note("'main' is declared here", main.name.span)
+def _expectation(
+    expect: syntax.Expect, span: Span, main: Draft | None, findings: Findings
+) -> Expectation:
+    """What one line demands of `main`, as far as that is known; after an error some of it."""
+    args = _args(expect, span, main, findings)
+    result, trap, prints = None, None, None
+    token = expect.value
+    if token is None:
+        if main is not None and main.result is not None and expect.how is not None:
+            findings.error(
+                "expect-result",
+                expect.how.span,
+                f"'main' returns {a(main.result)}, not nothing",
+                hint="write the number it must return",
+                notes=[_declared(main)],
+            )
+    elif expect.how is None:
+        result = _result(token, main, findings)
+    elif expect.how.text == "trap":
+        trap = _trap(token, findings)
+    else:
+        prints = _prints(token, findings)
+    return Expectation(tuple(v for v in args if v is not None), result, trap, prints, span)
+
+
+def _declared(main: Draft) -> Note:
+    return Note("'main' is declared here", main.name.span)
+
+
+def _args(
+    expect: syntax.Expect, span: Span, main: Draft | None, findings: Findings
+) -> list[Number | None]:
+    if main is None:
+        return [read_number(arg, findings) for arg in expect.args]
     if len(expect.args) != len(main.params):
         parameters = ", ".join(f"{p.name}: {p.type}" for p in main.params)
         findings.error(
@@ -114,33 +142,17 @@ def _expectation(expect: syntax.Expect, span: Span, main: Draft, findings: Findi
             expected=f"main({parameters})",
             found=f"main({', '.join(arg.text for arg in expect.args)})",
             hint="give every argument; defaults do not count here",
-            notes=[note],
+            notes=[_declared(main)],
         )
-    args = [
+    return [
         read_value(arg, param.type, f"the parameter {quote(param.name)}", param.span, findings)
         for arg, param in zip(expect.args, main.params, strict=False)
     ]
-    result, trap, prints = None, None, None
-    token = expect.value
-    if token is None:
-        if main.result is not None and expect.how is not None:
-            findings.error(
-                "expect-result",
-                expect.how.span,
-                f"'main' returns {a(main.result)}, not nothing",
-                hint="write the number it must return",
-                notes=[note],
-            )
-    elif expect.how is None:
-        result = _result(token, main, note, findings)
-    elif expect.how.text == "trap":
-        trap = _trap(token, findings)
-    else:
-        prints = _prints(token, findings)
-    return Expectation(tuple(v for v in args if v is not None), result, trap, prints, span)
 
 
-def _result(token: Token, main: Draft, note: Note, findings: Findings) -> Number | None:
+def _result(token: Token, main: Draft | None, findings: Findings) -> Number | None:
+    if main is None:
+        return read_number(token, findings)
     if main.result is not None:
         return read_value(token, main.result, "the result of 'main'", main.name.span, findings)
     findings.error(
@@ -148,7 +160,7 @@ def _result(token: Token, main: Draft, note: Note, findings: Findings) -> Number
         token.span,
         "'main' returns nothing, but a number is expected",
         hint="write '-> nothing', or expect what it prints: '-> prints \"…\"'",
-        notes=[note],
+        notes=[_declared(main)],
     )
     return None
 
@@ -167,16 +179,17 @@ def _trap(token: Token, findings: Findings) -> str:
 
 def _prints(token: Token, findings: Findings) -> str:
     text = token.text.strip('"')
+    column = token.column + 1
     for word in text.split(" ") if text else []:
-        value = number(Token("number", word, token.line, token.column))
+        value = number(Token("number", word, token.line, column))
         printed = None if isinstance(value, Diagnostic) else format_number(value)
         if printed != word:
             findings.error(
                 "prints-form",
-                token.span,
+                Span(token.line, column, len(word) or 1),
                 f"no value is printed as {quote(word)}",
                 expected="the printed values, each in the form of 'print', one space between",
                 hint=printed and f"write {printed}",
             )
-            break
+        column += len(word) + 1
     return text

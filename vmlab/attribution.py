@@ -1,5 +1,6 @@
 """Where an interpreter's time goes: what each mechanism costs where it is added to the work alone,
-and what is saved where it is removed from the whole interpreter.
+and what is saved where it is removed from the whole interpreter. Beside that, what tasks cost in
+another way.
 
 Every number is the median of the differences of times within the rounds, per executed VM
 instruction, so whatever slows a whole round down cancels out.
@@ -33,24 +34,42 @@ class Mechanism:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another way to do what an engine does. The full engine has neither way, so what it costs
+    stands beside the sum, and has no share.
+
+    engines  that tell what it costs, the one that has it first
+    note     what the difference holds
+    """
+
+    name: str
+    engines: tuple[str, str]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class Scheme:
-    """What the time of `full` is split into, beside the work (that of `WORK`)."""
+    """What the time of `full` is split into, beside the work (that of `WORK`), and what is measured
+    besides."""
 
     full: str
     mechanisms: tuple[Mechanism, ...]
+    alternatives: tuple[Alternative, ...] = ()
 
     @property
     def engines(self) -> tuple[str, ...]:
         """What a comparison must time for an attribution, `WORK` first."""
         pairs = [m.added for m in self.mechanisms]
         pairs += [m.removed for m in self.mechanisms if not isinstance(m.removed, str)]
+        pairs += [a.engines for a in self.alternatives]
         return tuple(dict.fromkeys((WORK, self.full, *(name for pair in pairs for name in pair))))
 
     @property
     def intervals(self) -> int:
         """Those of an attribution, which all hold together: of the work, of `full` and of the rest,
-        of every addition, and of every removal and its overlap."""
-        return 3 + sum(1 if isinstance(m.removed, str) else 3 for m in self.mechanisms)
+        of every addition, of every removal and its overlap, and of every alternative."""
+        costs = sum(1 if isinstance(m.removed, str) else 3 for m in self.mechanisms)
+        return 3 + costs + len(self.alternatives)
 
 
 SEQUENTIAL = Scheme(
@@ -70,7 +89,10 @@ SEQUENTIAL = Scheme(
             "added, it includes moving the tags",
         ),
         Mechanism(
-            "boxing and counting", ("template+cells", "template"), (FULL, "switch+tagged+late")
+            "boxing and counting",
+            ("template+cells", "template"),
+            (FULL, "switch+tagged+late"),
+            "removed, tags lie beside the values again, and are moved with them",
         ),
         Mechanism("names", ("template+late", "template"), (FULL, "boxed")),
     ),
@@ -86,12 +108,20 @@ _REMOVED: dict[str, tuple[str, str] | str] = {
     "boxing and counting": (_ALL, "switch+tagged+late+copy+barrier"),
     "names": (_ALL, "switch+boxed+copy+barrier"),
 }
+_STACKS = (
+    "what tasks with machine stacks of their own, whose calls are plain ones, cost more (below 0:"
+    " less) than coroutines with frames; interpreters have neither, so it is in no sum"
+)
 CONCURRENT = Scheme(
     _ALL,
     (
         *(replace(m, removed=_REMOVED.get(m.name, m.removed)) for m in SEQUENTIAL.mechanisms),
         Mechanism("stack copy", ("threaded+copy", "threaded"), (_ALL, "switch+boxed+late+barrier")),
         Mechanism("barrier", ("threaded+barrier", "threaded"), (_ALL, "switch+boxed+late+copy")),
+    ),
+    tuple(
+        Alternative("machine stacks, not frames", (f"{base}+stackful", base), _STACKS)
+        for base in ("template", WORK)
     ),
 )
 
@@ -112,7 +142,7 @@ def scheme_for(program: Program) -> Scheme:
 @dataclass(frozen=True, slots=True)
 class Cost:
     """Nanoseconds per VM instruction, and their share of the full engine's (None where that has
-    none)."""
+    none, or they are no part of it)."""
 
     nanoseconds: Interval
     share: float | None
@@ -138,13 +168,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """rest  what `work` and the added parts do not sum up to: full - (work + sum of added)"""
+    """rest    what `work` and the added parts do not sum up to: full - (work + sum of added)
+    beside  what the alternatives cost, in the order of the scheme's"""
 
     scheme: Scheme
     rows: tuple[Row, ...]
     work: Cost | str
     rest: Cost | str
     full: Cost | str
+    beside: tuple[Cost | str, ...]
     rounds: int
 
 
@@ -163,6 +195,7 @@ def attribute(comparison: Comparison, scheme: Scheme) -> Attribution:
         costs.cost([(1, WORK)]),
         costs.cost([(1, full), (-1, WORK), *((-sign, name) for sign, name in added)]),
         costs.cost([(1, full)]),
+        tuple(costs.cost(_difference(a.engines), shared=False) for a in scheme.alternatives),
         len(comparison.rounds.order),
     )
 
@@ -227,11 +260,12 @@ class _Costs:
         times = [sum(column) / self._instructions for column in zip(*columns, strict=True)]
         return median_interval(times, self._confidence)
 
-    def cost(self, terms: _Terms) -> Cost | str:
+    def cost(self, terms: _Terms, *, shared: bool = True) -> Cost | str:
+        """Of these terms, with its share if it is `shared`; else the reason why there is none."""
         reasons = dict.fromkeys(filter(None, (self._reason(name) for _, name in terms)))
         if reasons:
             return "; ".join(reasons)
         nanoseconds = self._interval(terms)
-        known = self._reason(self._full) is None
-        share = nanoseconds.median / self._interval([(1, self._full)]).median if known else None
+        shared = shared and self._reason(self._full) is None
+        share = nanoseconds.median / self._interval([(1, self._full)]).median if shared else None
         return Cost(nanoseconds, share)

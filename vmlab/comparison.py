@@ -261,12 +261,31 @@ class Comparison:
 
     @property
     def warnings(self) -> tuple[str, ...]:
+        """What makes times and verdicts less reliable, each with its cause and what helps."""
+        if self.rounds is None:
+            return ()
+        unresolved = [name for name, _ in self._with_verdict(Verdict.UNRESOLVED)]
+        if not unresolved:
+            return self.troubles
+        return (
+            *self.troubles,
+            f"{len(self.rounds.order)} rounds do not tell {listing(unresolved)} from"
+            f" {self.baseline}; {self._more_rounds} would show a smaller difference",
+        )
+
+    @property
+    def _more_rounds(self) -> str:
+        assert self.rounds is not None
+        rounds = len(self.rounds.order)
+        return f"--rounds {DEFAULT_ROUNDS if rounds < DEFAULT_ROUNDS else 2 * rounds - 1}"
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
         """What makes the times less reliable, each with its cause and what helps."""
         if self.rounds is None:
             return ()
         found = [f"{d.what}; {d.remedy}" for d in disturbances(self.machine) if d.grave]
         rounds = len(self.rounds.order)
-        more = f"--rounds {DEFAULT_ROUNDS if rounds < DEFAULT_ROUNDS else 2 * rounds - 1}"
         shortest = min(self._seconds, key=self._seconds.__getitem__)
         sample = self._seconds[shortest] * self.rounds.iterations
         error = self.clock.error_nanoseconds / 1e9 / sample
@@ -277,25 +296,24 @@ class Comparison:
                 f" {error:.0%}, and the other engines leave no time for more runs; give the program"
                 " more to do" + (f" (--arg {argument}=...)" if argument else "")
             )
+        if disturbed := [
+            f"{row.outliers} of {row.engine.name}"
+            for row in self.rows
+            if row.outliers is not None and row.outliers > _DISTURBING_OUTLIERS * rounds
+        ]:
+            found.append(
+                f"of {rounds} samples each, {listing(disturbed)} lie far out: something else used"
+                f" the machine; stop it, or see through it with {self._more_rounds}"
+            )
         for row in self.rows:
             name = row.engine.name
-            if row.outliers is not None and row.outliers > _DISTURBING_OUTLIERS * rounds:
-                found.append(
-                    f"{row.outliers} of {rounds} samples of {name} lie far out: something else used"
-                    f" the machine; stop it, or see through it with {more}"
-                )
             if row.verdict is Verdict.UNSTABLE and self.baseline is not None:
                 ratios = self._ratios(name, self.baseline)
                 first, second = (significant(h.median) for h in halves(ratios, self.confidence))
                 found.append(
                     f"the machine changed while {name} was timed: its ratio was {first} in the"
                     f" first half of the rounds and {second} in the second; repeat the comparison"
-                    f" with {more}"
-                )
-            if row.verdict is Verdict.UNRESOLVED:
-                found.append(
-                    f"{rounds} rounds do not tell {name} from {self.baseline}; {more} would show"
-                    " a smaller difference"
+                    f" with {self._more_rounds}"
                 )
         return tuple(found)
 

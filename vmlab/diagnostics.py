@@ -143,9 +143,6 @@ class Findings:
         self.diagnostics: list[Diagnostic] = []
         self._comparisons = 0
 
-    def __len__(self) -> int:
-        return len(self.diagnostics)
-
     def add(self, diagnostic: Diagnostic) -> None:
         self.diagnostics.append(diagnostic)
 
@@ -212,12 +209,20 @@ def closest(name: str, candidates: Iterable[str]) -> str | None:
     likely = [
         *(c for c in by_lower if c == name),
         *(c for c in by_lower if sorted(c) == sorted(name)),
-        *difflib.get_close_matches(name, by_lower, n=1, cutoff=0.7),
+        # of those that are as similar as each other, one that goes on like it: 'ad' is 'add'
+        *sorted(
+            difflib.get_close_matches(name, by_lower, cutoff=0.7),
+            key=lambda c: (-_similarity(name, c), not c.startswith(name)),
+        ),
         # one is short for the other: 'ret' and 'return'
         *(c for c in by_lower if len(c) >= 3 and name.startswith(c)),
         *(c for c in by_lower if len(name) >= 3 and c.startswith(name)),
     ]
     return by_lower[likely[0]] if likely else None
+
+
+def _similarity(name: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, other, name).ratio()
 
 
 def counted(count: int, noun: str) -> str:

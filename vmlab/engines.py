@@ -62,11 +62,11 @@ class Executable(ABC):
     def interrupt(self) -> None:
         """Make the running call trap `interrupted` at its next safepoint. Any thread may do so."""
 
-    def relocate(self) -> None:
+    def relocate(self) -> bool:
         """Move the machine code to another place in memory, drawn at random, and an interpreter's
-        handlers into another order; without machine code of its own, do nothing. Not while a call
-        runs."""
-        return
+        handlers into another order; the next call has its data at another place, too. Without
+        machine code of its own, do nothing. Not while a call runs. Returns whether it moved."""
+        return False
 
     def machine_code(self) -> str | None:
         """The assembly text of the code that runs; None where the engine makes none."""
@@ -193,6 +193,7 @@ TECHNIQUES = {
     "super": "frequent sequences as one instruction",
     "quickened": "instructions that rewrite themselves for the types and names seen",
 }
+PARTS = REPRESENTATIONS | LATE | SWITCHES | POLICIES | TECHNIQUES
 
 # The engines that add a mechanism each to the one before; the others stand beside the ladder.
 LADDER = (*BASES, "tagged", "boxed", "late")
@@ -225,30 +226,44 @@ def find(name: str) -> Engine:
     base, *parts = name.split("+")
     if parts and base in BASES:
         return _composition(name, base, parts)
+    if parts and base in ENGINES:
+        composed = ENGINES[base].parts
+        spelt = f"; '{base}' is '{'+'.join(composed)}', and can be spelt so" if composed else ""
+        raise ValueError(f"'{name}': parts can be added to {', '.join(BASES)}{spelt}")
+    if base in PARTS:
+        raise ValueError(
+            f"'{name}': '{base}' is no engine, but can be added to one: '{bases(base)[0]}+{name}'"
+        )
     meant = closest(name, ENGINES)
     hint = f"; did you mean '{meant}'?" if meant else ""
     raise ValueError(f"no engine is called '{name}'{hint} (there are: {', '.join(ENGINES)})")
 
 
+def bases(part: str) -> tuple[str, ...]:
+    """What this part can be added to."""
+    if part in SWITCHES:
+        return COMPILED
+    return INTERPRETERS if part in POLICIES | TECHNIQUES else BASES[1:]
+
+
 def _composition(name: str, base: str, parts: list[str]) -> Engine:
-    added = REPRESENTATIONS | LATE | SWITCHES | POLICIES | TECHNIQUES
     for part in parts:
-        if part not in added:
+        if part not in PARTS:
             raise ValueError(
-                f"'{name}': '{part}' cannot be added to an engine (there are: {', '.join(added)})"
+                f"'{name}': '{part}' cannot be added to an engine (there are: {', '.join(PARTS)})"
             )
     for part in parts:
-        alone = COMPILED if part in SWITCHES else INTERPRETERS
-        if part in SWITCHES | POLICIES | TECHNIQUES and base not in alone:
-            raise ValueError(f"'{name}': '{part}' can be added to {' and '.join(alone)} only")
+        # Why `inlined` has no other values and names is for the engine to say.
+        if part in SWITCHES | POLICIES | TECHNIQUES and base not in bases(part):
+            raise ValueError(f"'{name}': '{part}' can be added to {' and '.join(bases(part))} only")
     representations = [part for part in parts if part in REPRESENTATIONS]
     if len(representations) > 1 or len(set(parts)) < len(parts):
         raise ValueError(
             f"'{name}': an engine has one of {', '.join(REPRESENTATIONS)},"
             " and every other part once"
         )
-    adds = "; ".join(added[part] for part in parts)
-    return _composed(name, adds, base, base, *sorted(parts, key=list(added).index))
+    adds = "; ".join(PARTS[part] for part in parts)
+    return _composed(name, adds, base, base, *sorted(parts, key=list(PARTS).index))
 
 
 def run(

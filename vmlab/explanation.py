@@ -25,6 +25,12 @@ class Explanation:
     attribution: Attribution | None
     opcodes: OpcodeTimes | str
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes the times less reliable, each with its cause and what helps. Whether an engine
+        can be told from the baseline is not asked here: the table says which costs are resolved."""
+        return self.comparison.troubles
+
     def to_json(self) -> str:
         """All of it as JSON; vmlab/report/explain.schema.json documents every field. Raises
         ValueError if nothing was timed."""

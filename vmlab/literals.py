@@ -9,9 +9,13 @@ from vmlab.diagnostics import Diagnostic, Findings, Note, a, either, quote
 from vmlab.isa import INT_MAX, INT_MIN, TASKS, Type
 from vmlab.program import Number, Span
 from vmlab.syntax import Token
+from vmlab.unknown import UNKNOWN
 
 TYPES = {str(type_): type_ for type_ in Type}
 _TYPE_NAMES = either(list(TYPES))
+
+# What other languages write where there is no result.
+NO_TYPES = ("void", "none", "None", "nothing", "unit")
 
 _INTEGER = re.compile(
     r"-?(?:0x[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*|0b[01]+(?:_[01]+)*|[0-9]+(?:_[0-9]+)*)"
@@ -84,13 +88,13 @@ def read_number(token: Token, findings: Findings) -> Number | None:
     return value
 
 
-def read_type(token: Token, findings: Findings) -> Type | None:
-    """The type that a word names, or None after an error."""
+def read_type(token: Token, findings: Findings) -> Type:
+    """The type that a word names, `UNKNOWN` after an error."""
     text = token.text
     if text in TYPES:
         return TYPES[text]
     hint = findings.suggest(text, TYPES)
-    if text in ("void", "none", "None", "nothing", "unit"):
+    if text in NO_TYPES:
         hint = "a function without a result has no '->'"
     findings.error(
         "unknown-type",
@@ -99,13 +103,15 @@ def read_type(token: Token, findings: Findings) -> Type | None:
         expected=_TYPE_NAMES,
         hint=hint,
     )
-    return None
+    return UNKNOWN
 
 
 def read_value(
     token: Token, type_: Type, of: str, declared: Span, findings: Findings
 ) -> Number | None:
     """The number that a literal gives to something of a type, or None after an error."""
+    if type_ is UNKNOWN:
+        return read_number(token, findings)
     if not type_.is_number:
         findings.error(
             "reference-initialiser",

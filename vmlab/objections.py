@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import count, islice
 
 from vmlab.diagnostics import Diagnostic, Kind, Note, a, counted, either
 from vmlab.isa import TASKS, Flow, Opcode, Operand, Type
 from vmlab.program import Function, Program, Span
 from vmlab.stacks import LETTERS, Stack, Steps, Words
+from vmlab.unknown import UNKNOWN, fits
 
 _SHOWN = 8
 _SEARCHED = 256
@@ -135,12 +136,12 @@ class Objections:
         callee = self._program.functions[instruction.target]
         span = instruction.operand_span or instruction.span
         stack = self._stack(index)
-        count = len(callee.params)
-        if stack.bottom is self._steps.empty and stack.depth < count:
+        arity = len(callee.params)
+        if stack.bottom is self._steps.empty and stack.depth < arity:
             self._add(
                 "missing-arguments",
                 span,
-                f"'{callee.name}' takes {counted(count, 'argument')}, "
+                f"'{callee.name}' takes {counted(arity, 'argument')}, "
                 f"but the stack holds {counted(stack.depth, 'value')}",
                 expected=" ".join(param.type for param in callee.params[-_SHOWN:]),
                 found=str(stack),
@@ -150,9 +151,9 @@ class Objections:
         wrong = next(
             (param, position, type_)
             for param, position, type_ in zip(
-                reversed(callee.params), range(stack.depth - 1, -1, -1), stack, strict=False
+                reversed(callee.params), count(stack.depth - 1, -1), stack, strict=False
             )
-            if param.type is not type_
+            if not fits(type_, param.type)
         )
         param, position, type_ = wrong
         self._add(
@@ -172,7 +173,7 @@ class Objections:
         """The instruction may spawn a function with a result that no task can have."""
         instruction = self._function.code[index]
         callee = self._program.functions[instruction.target]
-        if callee.result not in TASKS:
+        if callee.result not in TASKS and callee.result is not UNKNOWN:
             self._add(
                 "spawn-result",
                 instruction.operand_span or instruction.span,
@@ -208,12 +209,12 @@ class Objections:
 
     def to_leftover(self, index: int, after: Stack) -> None:
         """The stack is not empty after `ret` has taken the result."""
-        if after.bottom is self._steps.unknown:
+        if after.bottom is not self._steps.empty:
             return
         result = self._function.result
         it = "it" if after.depth == 1 else "them"
         hint = f"drop {it} with 'pop'"
-        if result is None and after.depth == 1:
+        if result is None and after.depth == 1 and after.certain:
             hint += f", or declare the result with '-> {after.type}'"
         self._add(
             "leftover-values",
@@ -225,11 +226,9 @@ class Objections:
             notes=[*self._producers(index, [after.depth - 1]), self._declared],
         )
 
-    def to_merge(self, index: int, stack: Stack, origin: int) -> None:
+    def to_merge(self, index: int, origin: int, stack: Stack) -> None:
         """The instruction is reached with another stack than before."""
         known = self._stack(index)
-        if self._steps.unknown in (known.bottom, stack.bottom):
-            return
         label = self._labels.get(index)
         place = "there" if label is None else f"'{label}'"
         first = self._origins[index]
@@ -238,19 +237,29 @@ class Objections:
         else:
             other = Note(f"the other path to {place} comes from here", self._span(first))
         shown = _SHOWN
-        if known.depth != stack.depth:
+        if known.bottom is stack.bottom and known.depth != stack.depth:
             kind: Kind = "merge-depth"
-            message = (
-                f"this path brings {counted(stack.depth, 'value')} to {place}, "
-                f"another brings {counted(known.depth, 'value')}"
-            )
+            if known.bottom is self._steps.empty:
+                message = (
+                    f"this path brings {counted(stack.depth, 'value')} to {place}, "
+                    f"another brings {counted(known.depth, 'value')}"
+                )
+            else:
+                more = stack.depth - known.depth
+                message = (
+                    f"this path brings {counted(abs(more), 'value')} "
+                    f"{'more' if more > 0 else 'less'} to {place} than another does"
+                )
             hint = "all paths to a label must leave the same types on the stack"
+            differs = 1 if stack.depth > known.depth else 0
         else:
             kind = "merge-type"
             message = f"this path brings other types to {place} than another does"
             hint = "convert before the paths meet, or keep the value in a local"
-            pairs = enumerate(islice(zip(known, stack, strict=True), _SEARCHED), 1)
-            shown = max(shown, next((n for n, (a, b) in pairs if a is not b), 0))
+            pairs = enumerate(islice(zip(known, stack, strict=False), _SEARCHED), 1)
+            differs = next((n for n, (a, b) in pairs if not fits(a, b)), 0)
+            shown = max(shown, differs)
+        made = self._made(stack, origin, [stack.depth - differs] if differs else [])
         self._add(
             kind,
             self._span(origin),
@@ -258,7 +267,11 @@ class Objections:
             expected=known.describe(shown),
             found=stack.describe(shown),
             hint=hint,
-            notes=[other, Note("the paths meet here", self._span(index))],
+            notes=[
+                *(note for note in made if note.span != self._span(origin)),
+                other,
+                Note("the paths meet here", self._span(index)),
+            ],
         )
 
     def to_fall(self, origin: int) -> None:
@@ -274,7 +287,7 @@ class Objections:
     def to_frame(self, most: int) -> None:
         """The function's slots and operands together are more than `most`."""
         slots = len(self._function.slots)
-        depths = [self._stack(index).depth for index in range(len(self._before))]
+        depths = [self._stack(index).known for index in range(len(self._before))]
         first = next(index for index, depth in enumerate(depths) if slots + depth > most)
         self._add(
             "frame-too-large",
@@ -286,25 +299,32 @@ class Objections:
         )
 
     def _producers(self, index: int, positions: Iterable[int]) -> list[Note]:
-        """Notes on where the values at these positions (0 is the bottom) were made, on the path
-        that came here first."""
-        stack = self._stack(index)
-        types = dict(zip(range(stack.depth - 1, -1, -1), islice(stack, _SEARCHED), strict=False))
+        """Notes on where values at the instruction were made, on the path that came here first."""
+        return self._made(self._stack(index), self._origins[index], positions)
+
+    def _made(self, stack: Stack, origin: int, positions: Iterable[int]) -> list[Note]:
+        """Notes on where the values at these positions (0 is the bottom) of the stack that `origin`
+        leaves were made."""
+        below_top = count(stack.depth - 1, -1)
+        types = dict(zip(below_top, islice(stack, _SEARCHED), strict=False))
         wanted = {position for position in positions if position in types}
         notes: list[Note] = []
         for _ in range(_SEARCHED):
-            index = self._origins[index]
-            if not wanted or index < 0 or self._stack(index).bottom is not stack.bottom:
+            if not wanted or origin < 0 or self._stack(origin).bottom is not stack.bottom:
                 break
-            instruction = self._function.code[index]
+            instruction = self._function.code[origin]
+            if not instruction.opcode.effects:
+                break
             bound = self._steps.bound(self._function, instruction)
             _, pops, _ = self._steps.effects(instruction.opcode, bound)[0]
-            kept = self._stack(index).depth - len(pops)
+            kept = self._stack(origin).depth - len(pops)
             for position in sorted(p for p in wanted if p >= kept):
                 wanted.remove(position)
-                note = Note(f"the {types[position]} comes from here", instruction.span)
+                what = f"the {types[position]}" if types[position] is not UNKNOWN else "this value"
+                note = Note(f"{what} comes from here", instruction.span)
                 if note not in notes:
                     notes.append(note)
+            origin = self._origins[origin]
         return notes[::-1]
 
 
@@ -319,8 +339,8 @@ def _operand_hint(opcode: Opcode, wanted: list[Words], operands: Words) -> str |
     # Pairs from the top, since below an error the stack may be known for less than all operands.
     pairs = [list(zip(operands[::-1], pops[::-1], strict=False)) for pops in wanted]
     # The lowest operand, such as the array, says best which effect was meant.
-    likely = max(pairs, key=lambda pairs: [have is want for have, want in reversed(pairs)])
-    return next(_conversion(have, want) for have, want in likely if have is not want)
+    likely = max(pairs, key=lambda pairs: [fits(have, want) for have, want in reversed(pairs)])
+    return next(_conversion(have, want) for have, want in likely if not fits(have, want))
 
 
 def _conversion(have: str | None, want: str | None) -> str | None:
@@ -344,4 +364,5 @@ def _conversion(have: str | None, want: str | None) -> str | None:
 
 def _either(wanted: list[Words]) -> str:
     """Stacks in words; letters stand for any type."""
-    return either([" ".join("any" if word in LETTERS else word for word in w) for w in wanted])
+    any_ = {*LETTERS, UNKNOWN}
+    return either([" ".join("any" if word in any_ else word for word in w) for w in wanted])

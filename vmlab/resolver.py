@@ -8,13 +8,17 @@ from typing import Any
 
 from vmlab import syntax
 from vmlab.diagnostics import Findings, Kind, quote, shortened
-from vmlab.isa import OPCODES, Opcode, Operand, Type
+from vmlab.draft import ANY_NAME, Draft
+from vmlab.isa import OPCODES, Flow, Opcode, Operand, Type
 from vmlab.literals import TYPES, read_number, read_type
 from vmlab.program import Function, Instruction, Number
-from vmlab.reader import Draft, Reader
+from vmlab.reader import Reader
 from vmlab.syntax import Token
+from vmlab.unknown import UNKNOWN, UNREADABLE
 
 _NO_STRINGS = "there are no strings in a program, only numbers"
+_NO_BLOCKS = "there are no blocks: 'jmp', 'jz' and 'jnz' go to labels"
+_BLOCKS = ("if", "else", "elif", "for", "while", "do", "repeat", "until", "goto", "break")
 
 # The first instruction with this sort of operand that takes, or does not take, from the stack.
 _INSTRUCTIONS = {
@@ -24,18 +28,14 @@ _INSTRUCTIONS = {
 
 
 def resolve(draft: Draft, reader: Reader, findings: Findings) -> Function:
-    """The function. If something is wrong with it, or with what it uses, `draft.sound` becomes
-    false, and the function is good for its header only."""
+    """The function. What is wrong with it is unknown in it: see `vmlab.unknown`."""
     resolver = _Resolver(draft, reader, findings)
-    found_before = len(findings)
-    code = [resolver.instruction(op.tokens) for op in draft.ops if op is not None]
-    draft.sound = draft.sound and not resolver.unreadable and len(findings) == found_before
     return Function(
         draft.name.text,
         tuple(draft.params),
         draft.result,
         tuple(draft.locals),
-        tuple(instruction for instruction in code if instruction is not None),
+        tuple(map(resolver.instruction, draft.ops)),
         tuple((label, index) for label, (index, _) in draft.labels.items()),
         draft.name.span,
     )
@@ -43,23 +43,20 @@ def resolve(draft: Draft, reader: Reader, findings: Findings) -> Function:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """The names that one sort of operand can be. `declare` says how to bring one into being."""
+    """The names that one sort of operand can be. `declare` says how to bring one into being;
+    `doubtful` has those that may exist, or may be of another type or at another place."""
 
     unknown: Kind
     known: Mapping[str, Any]
-    complete: bool
+    doubtful: set[str]
     declare: str
     where: str = ""
 
 
 class _Resolver:
-    """Resolves the instructions of one function.
-
-    unreadable  that it uses something whose declaration could not be read
-    """
+    """Resolves the instructions of one function."""
 
     def __init__(self, draft: Draft, reader: Reader, findings: Findings) -> None:
-        self.unreadable = False
         self._draft = draft
         self._reader = reader
         self._findings = findings
@@ -68,59 +65,71 @@ class _Resolver:
             Operand.LOCAL: _Names(
                 "unknown-local",
                 draft.slots,
-                draft.locals_complete,
+                draft.doubtful,
                 f"declare it at the top of {function}: 'local {{}}: TYPE'",
                 f" in {function}",
             ),
             Operand.GLOBAL: _Names(
                 "unknown-global",
                 reader.globals,
-                reader.globals_complete,
+                reader.doubtful,
                 "declare it outside of all functions: 'global {}: TYPE'",
             ),
             Operand.LABEL: _Names(
                 "unknown-label",
                 draft.labels,
-                draft.labels_complete,
+                draft.doubtful,
                 f"mark the place to go to with a line '{{}}:' in {function}",
                 f" in {function}",
             ),
             Operand.FUNCTION: _Names(
                 "unknown-function",
                 reader.functions,
-                reader.functions_complete,
+                reader.doubtful,
                 "define it: 'func {}(NAME: TYPE, …) -> TYPE'",
             ),
         }
 
-    def instruction(self, tokens: Sequence[Token]) -> Instruction | None:
-        """An instruction with its operand resolved, or None after an error."""
-        name, *operands = tokens
+    def instruction(self, op: syntax.Op | Token) -> Instruction:
+        """An instruction with its operand resolved."""
+        if isinstance(op, Token):
+            return Instruction(UNREADABLE[None], None, op.span)
+        name, *operands = op.tokens
         opcode = OPCODES.get(name.text)
         if opcode is None:
-            self._unknown_instruction(tokens)
-        elif opcode.operand is None:
-            if not operands:
-                return Instruction(opcode, None, name.span)
+            if op.whole:
+                self._unknown_instruction(op.tokens)
+            return Instruction(UNREADABLE[None], None, name.span)
+        most = 0 if opcode.operand is None else 1
+        if len(operands) > most or not (op.whole or most):
+            if op.whole:
+                self._surplus(opcode, op.tokens)
+            return Instruction(UNREADABLE[opcode.flow], None, name.span)
+        operand = None
+        if most and op.whole:
+            if operands:
+                operand = self._operand(opcode, operands[0])
+            else:
+                message = f"'{opcode.name}' needs {_needed(opcode)} behind it"
+                self._findings.error("missing-operand", name.span, message)
+        of_unknown_callee = opcode.operand is Operand.FUNCTION and operand is None
+        if of_unknown_callee or (opcode.flow is Flow.RETURN and not self._draft.well_formed):
+            opcode = UNREADABLE[opcode.flow]
+        return Instruction(opcode, operand, name.span, operands[0].span if operands else None)
+
+    def _surplus(self, opcode: Opcode, tokens: Sequence[Token]) -> None:
+        """There are more operands than the instruction takes."""
+        if opcode.operand is None:
             self._findings.error(
                 "unexpected-operand",
-                operands[0].span,
+                tokens[1].span,
                 f"'{opcode.name}' takes no operand; it works on the stack",
-                hint=self._unexpected_operand_hint(opcode, operands[0]),
+                hint=self._unexpected_operand_hint(opcode, tokens[1]),
             )
-        elif not operands:
-            self._findings.error(
-                "missing-operand", name.span, f"'{opcode.name}' needs {_needed(opcode)} behind it"
-            )
-        elif len(operands) > 1:
+        else:
             takes = any(effect.pops for effect in opcode.effects)
             hint = f"what '{opcode.name}' works on comes from the stack; push it before"
             self._findings.add(syntax.trailing(tokens, 2, hint if takes else None))
-        else:
-            operand = self._operand(opcode, operands[0])
-            if operand is not None:
-                return Instruction(opcode, operand, name.span, operands[0].span)
-        return None
 
     def _operand(self, opcode: Opcode, token: Token) -> Number | Type | None:
         match opcode.operand:
@@ -128,8 +137,8 @@ class _Resolver:
                 return read_number(token, self._findings)
             case Operand.ELEMENT if token.kind in ("word", "type"):
                 type_ = read_type(token, self._findings)
-                if type_ is None or type_.is_number:
-                    return type_
+                if type_ is UNKNOWN or type_.is_number:
+                    return None if type_ is UNKNOWN else type_
             case Operand.LOCAL | Operand.GLOBAL | Operand.LABEL | Operand.FUNCTION:
                 if token.kind == "word":
                     return self._index(opcode, token)
@@ -144,36 +153,39 @@ class _Resolver:
     def _index(self, opcode: Opcode, token: Token) -> int | None:
         """What a name stands for, or None after an error."""
         name, draft, reader = token.text, self._draft, self._reader
+        assert opcode.operand is not None
+        if name in self._names[opcode.operand].doubtful:
+            return None
         match opcode.operand:
             case Operand.LOCAL if name in draft.slots:
                 return draft.slots[name].index
             case Operand.GLOBAL if name in reader.globals:
-                self.unreadable |= reader.globals[name].type is None
                 return reader.globals[name].index
             case Operand.LABEL if name in draft.labels:
                 return draft.labels[name][0]
             case Operand.FUNCTION if name in reader.functions:
-                index = reader.functions[name]
-                self.unreadable |= not reader.drafts[index].declared
-                return index
-        self._unknown_name(opcode, token)
+                return reader.functions[name]
+        self._unknown_name(opcode.operand, opcode, token)
         return None
 
-    def _unknown_name(self, opcode: Opcode, token: Token) -> None:
-        assert opcode.operand is not None
-        names = self._names[opcode.operand]
-        if not names.complete:
-            self.unreadable = True
+    def _unknown_name(self, operand: Operand, opcode: Opcode, token: Token) -> None:
+        name, names = token.text, self._names[operand]
+        if ANY_NAME in names.doubtful:
             return
-        name = token.text
+        hint = (
+            self._other_use(name, opcode)
+            or self._findings.suggest(name, names.known)
+            or self._other_function(name, opcode)
+        )
+        if hint is None:
+            # One declaration mends all uses.
+            names.doubtful.add(name)
+            hint = names.declare.format(shortened(name))
         self._findings.error(
             names.unknown,
             token.span,
-            f"there is no {opcode.operand} {quote(name)}{names.where}",
-            hint=self._other_use(name, opcode)
-            or self._findings.suggest(name, names.known)
-            or self._other_function(name, opcode)
-            or names.declare.format(shortened(name)),
+            f"there is no {operand} {quote(name)}{names.where}",
+            hint=hint,
         )
 
     def _unknown_instruction(self, tokens: Sequence[Token]) -> None:
@@ -183,6 +195,7 @@ class _Resolver:
             tokens[0].span,
             f"there is no instruction {quote(name)}",
             hint=self._other_use(name)
+            or (_NO_BLOCKS if name in _BLOCKS else None)
             or self._findings.suggest(name, OPCODES)
             or _shape_hint(tokens),
         )
@@ -208,6 +221,10 @@ class _Resolver:
                 return f"write '{opcode.name} {token.text.removesuffix('[]')}'"
             case Operand.LOCAL | Operand.GLOBAL if syntax.is_number(token):
                 return None if opcode.effects[0].pops else f"write {quote(f'push {token.text}')}"
+            case Operand.LOCAL | Operand.GLOBAL if token.kind == "type":
+                if opcode.effects[0].pops:
+                    return "'astore' sets an element; it takes the array, the index and the value"
+                return "'aload' reads an element; it takes the array and the index"
             case Operand.LABEL:
                 return "a label is a line 'NAME:'; the jump goes to the instruction below it"
         return None

@@ -7,9 +7,13 @@ from itertools import islice
 
 from vmlab.isa import TASKS, Flow, Opcode, Operand, Type, Variant
 from vmlab.program import Function, Instruction, Program, Variable
+from vmlab.unknown import UNKNOWN, fits
 
 # The words of a stack effect that stand for any type.
 LETTERS = frozenset("ABC")
+
+# How deep stacks are compared after an error, which keeps that linear.
+_COMPARED = 256
 
 
 class Stack:
@@ -17,16 +21,34 @@ class Stack:
 
     Within one `verify`, equal stacks are one object. The empty stack has no type, and is its own
     `below` and the `bottom` of all others; `depth` is the number of values.
+
+    Errors leave stacks that are not `certain`. Somewhere below there may be a bottom of type
+    `UNKNOWN`, of which nothing is known: it has as many values of unknown type as are taken from
+    it. The depth counts from where it was first, and may be negative; `known` is the number of
+    values on it.
     """
 
-    __slots__ = ("_above", "below", "bottom", "depth", "type")
+    __slots__ = ("_above", "_below", "bottom", "certain", "depth", "known", "type")
 
     def __init__(self, type_: Type | None = None, below: Stack | None = None) -> None:
         self.type = type_
-        self.below = self if below is None else below
         self.bottom: Stack = self if below is None else below.bottom
+        self.certain: bool = type_ is not UNKNOWN and (below is None or below.certain)
         self.depth: int = 0 if below is None else below.depth + 1
+        self.known: int = 0 if below is None else below.known + 1
+        self._below = below
         self._above: dict[Type, Stack] = {}
+
+    @property
+    def below(self) -> Stack:
+        below = self._below
+        if below is None:
+            if self.type is None:
+                return self
+            below = self._below = Stack(UNKNOWN)
+            below.bottom, below.depth = self.bottom, self.depth - 1
+            below._above[UNKNOWN] = self
+        return below
 
     def push(self, type_: Type) -> Stack:
         """This stack with one more value on top."""
@@ -36,9 +58,10 @@ class Stack:
         return above
 
     def __iter__(self) -> Iterator[Type]:
-        """The types, the top first."""
+        """The types, the top first, as far as any is known."""
         cell = self
-        while cell.type is not None:
+        while cell.known:
+            assert cell.type is not None
             yield cell.type
             cell = cell.below
 
@@ -54,11 +77,15 @@ class Stack:
 
     def describe(self, most: int = 8) -> str:
         """The types, the top last; of a deep stack the `most` uppermost."""
-        if self.depth == 0:
-            return "(empty)"
         shown = list(islice(self, most))[::-1]
-        hidden = self.depth - len(shown)
-        return " ".join([*([f"({hidden} more)"] if hidden else []), *shown])
+        hidden = self.known - len(shown)
+        if not self.bottom.certain:
+            lead = ["(unknown)"]
+        elif hidden:
+            lead = [f"({hidden} more)"]
+        else:
+            lead = [] if shown else ["(empty)"]
+        return " ".join([*lead, *shown])
 
 
 # What an instruction's place and operand contribute to its stack effect: the type that the operand
@@ -72,8 +99,6 @@ class Steps:
 
     def __init__(self, program: Program) -> None:
         self.empty = Stack()
-        # The stack after an error: it may hold anything, and nothing more is blamed on it.
-        self.unknown = Stack()
         self._program = program
         self._effects: dict[tuple[Opcode, Bound], list[tuple[Variant, Words, Words]]] = {}
 
@@ -91,6 +116,10 @@ class Steps:
         match instruction.opcode.operand:
             case None:
                 return function.result if instruction.opcode.flow is Flow.RETURN else None
+            case Operand.LABEL:
+                return None
+            case _ if operand is None:
+                return UNKNOWN
             case Operand.LITERAL:
                 return Type.INT if isinstance(operand, int) else Type.FLOAT
             case Operand.LOCAL | Operand.GLOBAL:
@@ -100,8 +129,6 @@ class Steps:
             case Operand.ELEMENT:
                 assert isinstance(operand, Type)
                 return operand
-            case Operand.LABEL:
-                return None
 
     def effects(self, opcode: Opcode, bound: Bound) -> list[tuple[Variant, Words, Words]]:
         """The instruction's variants with what they pop and push: types, and the letters that
@@ -120,7 +147,7 @@ class Steps:
         for word in words:
             if word in ("T", "T[]", "chan[T]"):
                 assert isinstance(bound, Type)
-                types.append(Type.of(word, bound))
+                types.append(UNKNOWN if bound is UNKNOWN else Type.of(word, bound))
             elif word == "args":
                 assert isinstance(bound, int)
                 types += (p.type for p in self._program.functions[bound].params)
@@ -136,35 +163,65 @@ class Steps:
         return tuple(types)
 
     def step(self, stack: Stack, opcode: Opcode, bound: Bound) -> tuple[Variant, Stack] | None:
-        """The variant that applies and the stack after it; None if none applies."""
+        """The variant that applies and the stack after it; None if none applies. Of several, what
+        is the same after all of them."""
         found = None
         for variant, pops, pushes in self.effects(opcode, bound):
             after = self._after(stack, pops, pushes)
             if after is None:
                 continue
-            if stack.bottom is self.empty:
+            if stack.certain:
                 return variant, after
-            # A stack that may hold anything leaves a choice.
-            found = (variant, after if found is None or found[1] is after else self.unknown)
+            found = (variant, after if found is None else self.common(found[1], after))
         return found
+
+    def recover(self, stack: Stack, opcode: Opcode, bound: Bound) -> Stack:
+        """The stack after an instruction that does not apply to it."""
+        count = len(self.effects(opcode, bound)[0][1])
+        if stack.bottom is self.empty and stack.depth < count:
+            stack = Stack(UNKNOWN)
+        else:
+            for _ in range(count):
+                stack = stack.below
+            for _ in range(count):
+                stack = stack.push(UNKNOWN)
+        found = self.step(stack, opcode, bound)
+        assert found is not None
+        return found[1]
 
     def _after(self, stack: Stack, pops: Words, pushes: Words) -> Stack | None:
         """The stack after an effect; None if it does not apply."""
         letters: dict[str, Type] = {}
         for word in reversed(pops):
-            if stack.type is None:
-                if stack is self.unknown:
-                    break
+            type_ = stack.type
+            if type_ is None:
                 return None
-            wanted = letters.setdefault(word, stack.type) if word in LETTERS else word
-            if wanted is not stack.type:
+            wanted = letters.setdefault(word, type_) if word in LETTERS else word
+            if wanted is not type_ and UNKNOWN not in (wanted, type_):
                 return None
             stack = stack.below
         for word in pushes:
-            if isinstance(word, Type):
-                stack = stack.push(word)
-            elif word in letters:
-                stack = stack.push(letters[word])
-            else:
-                stack = self.unknown
+            stack = stack.push(word if isinstance(word, Type) else letters[word])
         return stack
+
+    def agree(self, one: Stack, other: Stack) -> bool:
+        """Whether two stacks may be the same."""
+        if one.certain and other.certain:
+            return one is other
+        if one.bottom is other.bottom and one.depth != other.depth:
+            return False
+        return all(fits(*pair) for pair in islice(zip(one, other, strict=False), _COMPARED))
+
+    def common(self, one: Stack, other: Stack) -> Stack:
+        """The stack of which all is true that is true of both."""
+        types: list[Type] = []
+        while one is not other:
+            alike = one.bottom is other.bottom and one.depth == other.depth
+            if not alike or len(types) == _COMPARED:
+                return Stack(UNKNOWN)
+            assert one.type is not None
+            types.append(one.type if one.type is other.type else UNKNOWN)
+            one, other = one.below, other.below
+        for type_ in reversed(types):
+            one = one.push(type_)
+        return one

@@ -29,6 +29,9 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _OPERATORS = "+-*/%<>&|^!~"
+_INSTEAD_OF_COMMENTS = ("#", "//", "/*", "-- ")
+_LOOKALIKES = {"–": "-", "—": "-", "−": "-", "“": '"', "”": '"', "„": '"'}
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Token(NamedTuple):
@@ -222,17 +225,19 @@ class End:
 
 
 @dataclass(slots=True)
-class Label:
-    """`NAME:`"""
+class Op:
+    """An instruction: its name and whatever stands behind. `whole` tells that this is all."""
 
-    name: Token
+    tokens: Sequence[Token]
+    whole: bool = True
 
 
 @dataclass(slots=True)
-class Op:
-    """An instruction: its name and whatever stands behind."""
+class Label:
+    """`NAME:`. An instruction may be behind it, which is an error."""
 
-    tokens: Sequence[Token]
+    name: Token
+    op: Op | None = None
 
 
 Statement = Func | Global | Local | Expect | End | Label | Op
@@ -248,14 +253,25 @@ DIRECTIVES: dict[str, type[Func | Global | Local | Expect | End]] = {
 
 @dataclass(slots=True)
 class Line:
-    """A line of the source. `error` is what is wrong with its shape, if anything; the statement
-    is then what could be read of it."""
+    """A line of the source.
+
+    statement  what could be read of it
+    error      what is wrong with its shape, if anything
+    whole      the statement is all that was meant, whatever is wrong
+    unread     the text from a character on that has no business there
+    """
 
     number: int
     tokens: list[Token]
     comment: Token | None
     statement: Statement | None = None
     error: Diagnostic | None = None
+    whole: bool = True
+    unread: str = ""
+
+    def words(self) -> list[str]:
+        """All that may be a name."""
+        return _WORD.findall(" ".join([*(token.text for token in self.tokens), self.unread]))
 
 
 def read_lines(source: Source) -> Iterator[Line]:
@@ -279,7 +295,10 @@ def _tokenize(number: int, text: str) -> Line:
             return Line(number, tokens, token)
         else:
             # What follows a character that has no business here cannot be trusted.
-            return Line(number, tokens, None, error=_stray(token, text))
+            unread = text[token.column - 1 :]
+            whole = unread.startswith(_INSTEAD_OF_COMMENTS)
+            error = _stray(token, text)
+            return Line(number, tokens, None, error=error, whole=whole, unread=unread)
     return Line(number, tokens, None)
 
 
@@ -293,10 +312,14 @@ def _stray(token: Token, line: str) -> Diagnostic:
     code = f"U+{ord(char):04X}"
     name = unicodedata.name(char, "")
     described = quote(char) if char.isascii() and char.isprintable() else f"{code} {name}".strip()
-    if char == "#" or line.startswith("//", token.column - 1):
+    if line.startswith(_INSTEAD_OF_COMMENTS, token.column - 1):
         hint = "comments start with ';'"
     elif char in "[]":
         hint = "array types are written 'int[]' and 'float[]', without spaces"
+    elif char in "{}":
+        hint = "there are no braces: a function goes from 'func' to 'end'"
+    elif char in _LOOKALIKES:
+        hint = f"write {quote(_LOOKALIKES[char])}"
     elif char in _OPERATORS:
         hint = "there are no expressions: each operation is an instruction, such as 'sub'"
     elif char.isspace():
@@ -314,7 +337,7 @@ def read_statement(line: Line) -> None:
     first = tokens[0]
     labelled = len(tokens) > 1 and tokens[1].text == ":"
     if first.kind == "word" and first.text not in DIRECTIVES and not labelled:
-        line.statement = Op(tokens)
+        line.statement = Op(tokens, line.whole)
         return
     try:
         if first.kind != "word":
@@ -324,6 +347,7 @@ def read_statement(line: Line) -> None:
         if labelled:
             line.statement = Label(first)
             if len(tokens) > 2:
+                line.statement.op = Op(tokens[2:], line.whole)
                 raise Malformed(trailing(tokens, 2, "a label stands on a line of its own"))
         else:
             statement = line.statement = DIRECTIVES[first.text]()
@@ -333,6 +357,7 @@ def read_statement(line: Line) -> None:
             cursor.finish()
     except Malformed as error:
         line.error = line.error or error.diagnostic
+        line.whole = False
 
 
 def is_number(token: Token) -> bool:

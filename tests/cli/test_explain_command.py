@@ -9,6 +9,7 @@ from fakes import PROGRAM_OF_FOUR, Script, engines
 
 from vmlab.attribution import SEQUENTIAL
 from vmlab.cli import exits
+from vmlab.measure.explain import QUICK_ROUNDS
 from vmlab.measure.opcodes import OpcodeTime, OpcodeTimes
 from vmlab.measure.statistics import Interval
 from vmlab.outcome import Outcome
@@ -35,7 +36,7 @@ def test_real_engines(vmlab, monkeypatch):
     for mechanism in SEQUENTIAL.mechanisms:
         assert sum(line.startswith(f"{mechanism.name}  ") for line in lines) == 1
     assert "took no part" not in result.stdout
-    assert "not the luck of one layout" in result.stdout
+    assert "Note: the engines agree on 4 expect lines and main(a = 7, b = 2): " in result.stdout
     assert "times of instructions" not in result.stdout or sys.platform != "linux"
 
 
@@ -50,7 +51,7 @@ def test_formats_leave_stdout_to_the_table(vmlab):
 
 def test_json_to_stdout_and_to_a_file(vmlab):
     data = json.loads(explained(vmlab, "--quick", "--json").stdout)
-    assert data["rounds"] == 11
+    assert data["rounds"] == QUICK_ROUNDS
     result = explained(vmlab, "--rounds", "12", "--output", "out.json")
     assert result.stdout == ""
     assert "Written to out.json" in result.stderr

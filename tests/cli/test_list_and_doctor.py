@@ -9,7 +9,7 @@ from fakes import Script, engines
 import vmlab as package
 from vmlab import corpus
 from vmlab.cli import exits
-from vmlab.engines import ENGINES
+from vmlab.engines import ENGINES, PARTS, find
 from vmlab.measure.machine import describe_machine
 from vmlab.outcome import Outcome
 
@@ -19,13 +19,17 @@ from vmlab.outcome import Outcome
 def test_list_has_every_program_and_every_engine(vmlab):
     result = vmlab("list")
     assert (result.exit_code, result.stderr) == (0, "")
-    programs, _, engines_ = result.stdout.split("\n\n")
+    programs, _, engines_, parts = result.stdout.split("\n\n")
     assert [line.split()[0] for line in programs.splitlines()[2:]] == corpus.names()
     assert [line.split()[0] for line in engines_.splitlines()[2:]] == list(ENGINES)
     for name in corpus.names():
         assert corpus.summary(name) in programs
     for engine in ENGINES.values():
         assert engine.adds in engines_
+    assert [line.split()[0] for line in parts.splitlines()[2:]] == list(PARTS)
+    assert all(
+        line.endswith("inlined, template") for line in parts.splitlines() if "stackful" in line
+    )
 
 
 def test_list_as_json(vmlab):
@@ -37,6 +41,10 @@ def test_list_as_json(vmlab):
     assert listed["engines"] == [
         {"name": e.name, "adds": e.adds, "beside": e.beside} for e in ENGINES.values()
     ]
+    assert [part["name"] for part in listed["parts"]] == list(PARTS)
+    for part in listed["parts"]:
+        for base in part["to"]:
+            assert find(f"{base}+{part['name']}").adds == part["adds"]
 
 
 # doctor

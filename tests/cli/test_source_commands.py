@@ -27,7 +27,7 @@ def test_check_says_what_is_valid_and_reports_every_error(vmlab):
     )
     assert result.stderr.startswith("invalid.vm:2:5: error: there is no instruction 'lod'")
     assert "    2 |     lod n\n      |     ^^^\n" in result.stderr
-    assert result.stderr.endswith("invalid.vm: 1 error\n")
+    assert result.stderr.endswith("invalid.vm: 2 errors\n")
 
 
 def test_check_succeeds_when_all_are_valid(vmlab):

@@ -123,7 +123,13 @@ def test_nothing_is_added_to_values_in_ssa(name: str) -> None:
         ("template+fast", "'fast' cannot be added"),
         ("template+tagged+boxed", "has one of tagged, boxed, cells"),
         ("switch+late+late", "every other part once"),
-        ("reference+late", "no engine is called 'reference\\+late'"),
+        ("reference+late", "parts can be added to inlined, template, threaded, switch$"),
+        ("late+copy", "'late' is 'switch\\+boxed\\+late', and can be spelt so"),
+        (
+            "copy+barrier",
+            "'copy' is no engine, but can be added to one: 'threaded\\+copy\\+barrier'",
+        ),
+        ("stackful", "can be added to one: 'inlined\\+stackful'"),
         ("template+", "'' cannot be added"),
     ],
 )

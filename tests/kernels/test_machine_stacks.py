@@ -269,5 +269,8 @@ def test_code_can_be_shown_and_moved(engine: str) -> None:
     built = executable(corpus.source("ring"), engine, False)
     assert "musttail" not in (built.ir() or "musttail")
     expected = built.call((10, 100), Limits()).outcome
-    built.relocate()
+    places = {name: memory.region.address for name, memory in built.memory().items()}
+    assert built.relocate()
     assert not expected.differences(built.call((10, 100), Limits()).outcome)
+    for name in ("stack", "records", "blocks", "segments"):
+        assert built.memory()[name].region.address != places[name]

@@ -104,7 +104,9 @@ def test_outliers_are_counted_and_kept():
     found = row(comparison, "b")
     assert found.outliers == comparison.rounds.samples["b"].count(9 * MS) > 3
     assert len(comparison.rounds.samples["b"]) == 31
-    assert any(f"{found.outliers} of 31 samples of b lie far out" in w for w in comparison.warnings)
+    assert any(
+        f"of 31 samples each, {found.outliers} of b lie far out" in w for w in comparison.warnings
+    )
     assert any(note.endswith(f"counted in: {found.outliers} of b") for note in comparison.notes)
 
 

@@ -6,7 +6,6 @@ from fakes import FOUR, Fake, Script, trapped
 from vmlab.isa import Trap
 from vmlab.measure.clock import Clock, measure_clock
 from vmlab.measure.sampling import (
-    COLD_NANOSECONDS,
     ROUND_NANOSECONDS,
     SAMPLE_NANOSECONDS,
     SampleDiffers,
@@ -59,19 +58,18 @@ def test_engines_run_in_the_recorded_order():
     ran = []
 
     def logging(name):
-        return Script(nanoseconds=lambda: ran.append(name) or COLD_NANOSECONDS)
+        return Script(nanoseconds=lambda: ran.append(name) or SAMPLE_NANOSECONDS, moves=False)
 
     rounds = sampled({name: logging(name) for name in NAMES}, rounds=8)
     assert ran[-32:] == [name for names in rounds.order for name in names]
 
 
-def test_code_moves_before_every_sample_and_is_warm_again_where_samples_are_short():
-    short, long = Script(nanoseconds=1_000), Script(nanoseconds=COLD_NANOSECONDS)
-    rounds = sampled({"a": short}, rounds=6)
-    assert short.places[-12:] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]
-    assert [runs for _, runs, _ in short.calls[-4:]] == [1, rounds.iterations] * 2
-    sampled({"a": long}, rounds=6)
-    assert long.places[-6:] == [1, 2, 3, 4, 5, 6]
+def test_what_can_be_moved_moves_before_every_sample_and_is_warm_again():
+    moving, staying = Script(nanoseconds=1_000), Script(nanoseconds=1_000, moves=False)
+    rounds = sampled({"a": moving, "b": staying}, rounds=6)
+    assert moving.places[-12:] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]
+    assert [runs for _, runs, _ in moving.calls[-4:]] == [1, rounds.iterations] * 2
+    assert [runs for _, runs, _ in staying.calls[-6:]] == [rounds.iterations] * 6
 
 
 def test_all_share_one_iteration_count():

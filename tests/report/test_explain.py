@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from importlib import resources
 from itertools import cycle
 
 import jsonschema
@@ -15,7 +14,10 @@ from vmlab.engines import find
 from vmlab.explanation import Explanation
 from vmlab.isa import Trap
 from vmlab.measure.compare import compare
-from vmlab.report import explain
+from vmlab.measure.explain import QUICK_ROUNDS
+from vmlab.measure.statistics import corrected, interval_rank
+from vmlab.report import explain, schemas
+from vmlab.report.explain_picture import mechanisms_of
 from vmlab.report.text import remarks
 
 # By engine, in nanoseconds per VM instruction, times a million.
@@ -50,8 +52,11 @@ CONCURRENT_TIMES = {
     "switch+boxed+late+barrier": 53,
     "threaded+barrier": 7,
     "switch+boxed+late+copy": 57,
+    "template+stackful": 2,
+    "inlined+stackful": 4,
 }
 CONCURRENT_COSTS = COSTS | {"dispatch": (5, None), "stack copy": (4, 7), "barrier": (1, 3)}
+STACKS = "machine stacks, not frames"
 UNIT = 1_000_000
 
 
@@ -63,6 +68,14 @@ def scripts(**changed):
 def attributed(rounds=15, **changed):
     with engines(**scripts(**changed)) as names:
         return attribute(compare(PROGRAM, names, rounds=rounds, seed=1), SEQUENTIAL)
+
+
+def with_tasks(**changed):
+    """A comparison of fakes of all engines of `CONCURRENT`, and its attribution."""
+    times = {n: Script(t * UNIT * FOUR.instructions) for n, t in CONCURRENT_TIMES.items()}
+    with engines(**scripts(**(times | changed))):
+        comparison = compare(PROGRAM, CONCURRENT.engines, rounds=15, seed=1)
+    return comparison, attribute(comparison, CONCURRENT)
 
 
 def rows(attribution):
@@ -110,6 +123,36 @@ def test_known_costs_are_recovered(scheme, costs):
     assert full - times[WORK] - sum(added for added, _ in costs.values()) == cost(attribution.rest)
 
 
+def test_machine_stacks_stand_beside_the_sum():
+    _, attribution = with_tasks()
+    saved, lost = attribution.beside
+    assert (cost(saved), cost(lost)) == (2 - 3, 4 - 1)
+    assert saved.share is lost.share is None
+    labels = [f"{STACKS} (template)", f"{STACKS} (inlined)"]
+    *_, whole, template, inlined = explain.table(attribution, "tsv").splitlines()
+    assert whole.startswith("all (switch+")
+    for line, label, median in (template, labels[0], "-1,000,000 ("), (inlined, labels[1], "3,000"):
+        name, added, *others = (cell.strip() for cell in line.split("\t"))
+        assert name == label and added.startswith(median)
+        assert others == ["–"] * 3
+    drawn = dict(mechanisms_of(attribution))
+    assert [drawn[label][0].value / UNIT for label in labels] == pytest.approx([-1, 3])
+    assert sum(STACKS in note for note in explain.notes(attribution)) == 1
+    assert not any(STACKS in note for note in explain.notes(attributed()))
+
+
+def test_without_machine_stacks_the_reason_stands_in_their_cells():
+    missing = Script(unavailable="x86-64 only")
+    _, attribution = with_tasks(**{"template+stackful": missing, "inlined+stackful": missing})
+    whole, sum_ = rows(attribution)["stack copy"], attribution.rest
+    assert not isinstance(whole.added, str) and not isinstance(sum_, str)
+    for base, found in zip(("template", "inlined"), attribution.beside, strict=True):
+        reason = f"{base}+stackful took no part: x86-64 only"
+        assert found == dict(mechanisms_of(attribution))[f"{STACKS} ({base})"] == reason
+        assert f"| {STACKS} ({base})" in explain.table(attribution, "github")
+        assert reason in explain.table(attribution, "github")
+
+
 def test_a_note_says_what_mechanisms_are_added_to():
     said = "added: to inlined (stack traffic) or to template; removed: from late; overlap: removed"
     assert any(note.startswith(said) for note in explain.notes(attributed()))
@@ -148,7 +191,7 @@ def test_overlap_is_negative_where_the_whole_interpreter_hides_a_cost():
 
 def test_what_is_not_resolved_is_said():
     noise = cycle((2, 4))
-    noisy = Script(lambda: (3 + 3 * (next(noise) - 3)) * UNIT * FOUR.instructions)
+    noisy = Script(lambda: (3 + 3 * (next(noise) - 3)) * UNIT * FOUR.instructions, moves=False)
     attribution = attributed(**{"template+tagged": noisy})
     row = rows(attribution)["type checks"]
     assert not row.added.resolved and row.removed.resolved
@@ -222,23 +265,47 @@ def test_nothing_timed_is_refused():
 
 
 def test_as_many_intervals_are_made_as_are_corrected_for():
-    attribution = attributed()
-    made = [c for r in attribution.rows for c in (r.added, r.removed, r.overlap)]
-    made += [attribution.work, attribution.rest, attribution.full]
-    assert sum(not isinstance(c, str) for c in made) == SEQUENTIAL.intervals
+    for attribution in attributed(), with_tasks()[1]:
+        made = [c for r in attribution.rows for c in (r.added, r.removed, r.overlap)]
+        made += [attribution.work, attribution.rest, attribution.full, *attribution.beside]
+        assert sum(not isinstance(c, str) for c in made) == attribution.scheme.intervals
 
 
-@pytest.mark.parametrize("changed", [{}, {"late": Script(unavailable="not here")}])
+def test_one_disturbed_quick_round_does_no_harm():
+    for scheme in SEQUENTIAL, CONCURRENT:
+        assert interval_rank(QUICK_ROUNDS, corrected(scheme.intervals)) > 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {CONCURRENT.full: Script(unavailable="n")},
+        {"template+stackful": Script(unavailable="n")},
+    ],
+)
 def test_json_follows_the_schema(changed):
-    text = resources.files("vmlab.report").joinpath("explain.schema.json").read_text("utf-8")
-    with engines(**scripts(**changed)) as names:
-        comparison = compare(PROGRAM, names, rounds=15, seed=1)
-    explanation = Explanation(comparison, attribute(comparison, SEQUENTIAL), "no opcodes")
+    comparison, attribution = with_tasks(**changed)
+    explanation = Explanation(comparison, attribution, "no opcodes")
     data = json.loads(explanation.to_json())
-    jsonschema.validate(data, json.loads(text))
+    jsonschema.validate(data, schemas.load("explain.schema.json"))
+    assert data["program"]["text"] == PROGRAM.source.text
+    assert (data["arguments"], data["instructions"]) == ({"n": "3"}, FOUR.instructions)
     assert data["opcodes"] == {"reason": "no opcodes"}
-    assert [row["mechanism"] for row in data["mechanisms"]] == list(COSTS)
+    assert [row["mechanism"] for row in data["mechanisms"]] == list(CONCURRENT_COSTS)
     assert data["mechanisms"][1]["added"]["nanoseconds"] == pytest.approx(5 * UNIT)
+    template, inlined = data["alternatives"]
+    assert (template["added_to"], inlined["added_to"]) == ("template", "inlined")
+    assert inlined["cost"]["nanoseconds"] == pytest.approx(3 * UNIT)
+    assert ("reason" in template["cost"]) == ("template+stackful" in changed)
+    assert data["notes"][0].startswith("the engines agree on 1 expect line and main(n = 3): ")
+
+
+def test_warnings_are_of_the_measurement_not_of_a_baseline():
+    comparison, attribution = with_tasks(template=Script(UNIT * FOUR.instructions))
+    assert any("do not tell template from inlined" in w for w in comparison.warnings)
+    explanation = Explanation(comparison, attribution, "no opcodes")
+    assert not any("do not tell" in w for w in explanation.warnings)
 
 
 # What `compare` says of it
@@ -262,7 +329,7 @@ def test_a_comparison_of_the_ladder_ends_with_where_the_time_goes():
 
 def test_what_the_ladder_adds_may_not_be_resolved():
     noise = cycle((50, 70))
-    noisy = compared(tagged=Script(lambda: next(noise) * UNIT))
+    noisy = compared(tagged=Script(lambda: next(noise) * UNIT, moves=False))
     assert "names 10%; not resolved: type checks. " in remarks(noisy)
     assert "type checks 0%" not in remarks(noisy)
 

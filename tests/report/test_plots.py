@@ -139,6 +139,21 @@ def test_the_dearest_instruction_comes_first():
     assert drawn_bars(figure, below) == [(0, 0, 3), (1, 0, 2), (2, 0, 1)]
     assert drawn_bounds(figure, below) == [(2.5, 3.5), (1.0, 4.0), (0.9, 1.2)]
     assert nothing_is_cut_off(figure)
+    unit = figure.axes[0].xaxis.label.get_window_extent()
+    assert below.texts[0].get_window_extent().y1 <= unit.y0
+
+
+def test_long_texts_do_not_squeeze_the_charts():
+    def width(subtitle, reason):
+        mechanisms = [("checks", [Part("added", 2.0, 1.0, 3.0)]), ("names", reason)]
+        figure = where_time_goes(mechanisms, [], **(CHARTS | {"subtitles": [subtitle] * 2}))
+        figure.draw_without_rendering()
+        assert nothing_is_cut_off(figure)
+        return figure.axes[0].get_position().width
+
+    subtitle = "mechanisms, added and removed from switch+boxed+late+copy+barrier; medians of 15"
+    reason = "template+stackful took no part: machine stacks are exchanged on x86-64 only; not here"
+    assert width(subtitle, reason) == pytest.approx(width("s", "r"), rel=0.01)
 
 
 def test_a_mechanism_has_a_bar_for_each_way_to_measure_it_or_the_reason_for_none():

@@ -131,8 +131,8 @@ engines_option = click.option(
     "--engines",
     metavar="NAME,...",
     type=engine_names,
-    help="Engines, and the groups ladder, techniques and published. The first is what the others"
-    " are compared with.",
+    help="Engines, with parts added to them as in threaded+copy (`vmlab list` shows all), and the"
+    " groups ladder, techniques and published. The first is what the others are compared with.",
 )
 
 rounds_option = click.option(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     default="inlined",
     show_default=True,
-    help="The engine; `vmlab list` shows them.",
+    help="The engine, with parts added as in threaded+copy; `vmlab list` shows them all.",
 )
 @click.option(
     "--workers",

@@ -70,6 +70,13 @@ class Agreement:
     def __str__(self) -> str:
         if self.outcome is None:
             return "\n".join(map(str, self.disagreements))
+        agree = "agree on" if len(self.engines) > 1 else "alone ran"
+        return f"{listing(self.engines)} {agree} {self.what}"
+
+    @property
+    def what(self) -> str:
+        """What was run, and what came of it. Only where they agree."""
+        assert self.outcome is not None
         done = [counted(self.outcome.instructions or 0, "instruction")]
         if self.outcome.output:
             done.insert(0, counted(len(self.outcome.output), "printed value"))
@@ -80,8 +87,7 @@ class Agreement:
         subjects = [self.run]
         if self.expectations:
             subjects.insert(0, counted(self.expectations, "expect line"))
-        agree = "agree on" if len(self.engines) > 1 else "alone ran"
-        return f"{listing(self.engines)} {agree} {listing(subjects)}: {', '.join(done)}"
+        return f"{listing(subjects)}: {', '.join(done)}"
 
 
 class Pair(NamedTuple):

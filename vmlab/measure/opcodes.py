@@ -165,6 +165,10 @@ def _watch(
     while (done := len(watched.calls)) < rounds:
         left = (time.monotonic() - start) / done * (rounds - done) if done else None
         progress("watching instructions", done, rounds, left)
+        watched.executable.relocate()
+        # Once before, so that its memory is there: the instruction that touches a page first would
+        # be charged with it.
+        nanoseconds(watched.executable)
         nanoseconds(watched, iterations)
 
 
@@ -177,7 +181,6 @@ class _Watched(Executable):
         self._counter = ProgramCounter()
 
     def call(self, args: Sequence[Number], limits: Limits, iterations: int = 1) -> Sample:
-        self.executable.relocate()
         ended = threading.Event()
         interrupting = threading.Thread(
             target=self._interrupt_at_random, args=(threading.get_ident(), ended), daemon=True

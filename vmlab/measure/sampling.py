@@ -1,11 +1,11 @@
 """Timing several executables against each other in interleaved rounds.
 
 A slow drift of the machine (its clock frequency, a neighbour's load) then meets all of them alike
-and cancels out of the ratios within a round. Where machine code lies in memory moves its time by
-some per cent, and the order of an interpreter's handlers by up to half, through what the CPU's
-predictors and caches confuse; so both are drawn anew for each round, and what is luck varies from
-round to round instead of looking like a property of the engine (Curtsinger and Berger, Stabilizer,
-ASPLOS 2013, randomise more of the layout to the same end).
+and cancels out of the ratios within a round. Where machine code and data lie in memory moves a time
+by some per cent, now and then by much more, and the order of an interpreter's handlers by up to
+half, through what the CPU's predictors and caches confuse; so all are drawn anew for each round,
+and what is luck varies from round to round instead of looking like a property of the engine
+(Curtsinger and Berger, Stabilizer, ASPLOS 2013, randomise more of the layout to the same end).
 """
 
 from __future__ import annotations
@@ -26,9 +26,6 @@ from vmlab.supervise import Supervisor
 # Calibration makes the shortest sample this long, if a round then takes no longer than a round may.
 SAMPLE_NANOSECONDS = 1_000_000
 ROUND_NANOSECONDS = 100_000_000
-
-# In a sample shorter than this it would show that code which has just moved is cold.
-COLD_NANOSECONDS = 10_000_000
 
 # Even if a round then takes longer, the shortest sample spans this many ticks of the clock.
 _TICKS = 10
@@ -107,7 +104,7 @@ def sample(
 ) -> Rounds:
     """Calibrate, and take the samples. All subjects have run once within these limits: they are
     warm, and known to end. Raises `SampleDiffers`, and KeyboardInterrupt on Ctrl-C."""
-    iterations, times = _calibrate(supervisor, subjects, limits, clock, progress)
+    iterations = _calibrate(supervisor, subjects, limits, clock, progress)
     by_name = {subject.name: subject for subject in subjects}
     order = draw_order(list(by_name), rounds, seed)
     samples: dict[str, list[int]] = {name: [] for name in by_name}
@@ -117,8 +114,8 @@ def sample(
         progress("timing", done, rounds, left)
         for name in names:
             subject = by_name[name]
-            subject.executable.relocate()
-            if times[name] < COLD_NANOSECONDS:
+            if subject.executable.relocate():
+                # It is cold now, and its memory not there yet.
                 _timed(supervisor, subject, limits, 1)
             samples[name].append(_timed(supervisor, subject, limits, iterations))
     progress("timing", rounds, rounds, 0.0)
@@ -131,19 +128,19 @@ def _calibrate(
     limits: Limits,
     clock: Clock,
     progress: Progress,
-) -> tuple[int, dict[str, int]]:
-    """The iteration count for all samples, and the nanoseconds that one of each then takes."""
+) -> int:
+    """The iteration count for all samples."""
     floor = _TICKS * clock.resolution_nanoseconds
     iterations, rounds = 1, 0
     while True:
         progress("calibrating", rounds, rounds + 1, None)
-        times = {s.name: _timed(supervisor, s, limits, iterations) for s in subjects}
+        times = [_timed(supervisor, subject, limits, iterations) for subject in subjects]
         rounds += 1
-        shortest, together = max(1, min(times.values())), max(1, sum(times.values()))
+        shortest, together = max(1, min(times)), max(1, sum(times))
         growth = min(SAMPLE_NANOSECONDS / shortest, ROUND_NANOSECONDS / together)
         growth = max(growth, floor / shortest)
         if growth < 1.5:
-            return iterations, times
+            return iterations
         # The first runs are the slowest: careful steps overshoot less.
         iterations = math.ceil(iterations * min(growth, 10))
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from vmlab.attribution import WORK
 from vmlab.measure.statistics import CONFIDENCE
+from vmlab.outcome import format_number
 from vmlab.report import opcodes
+from vmlab.report.json_report import machine_facts
 from vmlab.report.notes import labelled
 from vmlab.report.numbers import listing, significant
 from vmlab.report.table import MARKUP_OF_ONE_LINE, NONE
@@ -17,11 +20,14 @@ if TYPE_CHECKING:
     from vmlab.explanation import Explanation
     from vmlab.measure.statistics import Interval
 
+SCHEMA = "vmlab-explain/2"
+
 _HEADERS = (
     "mechanism",
     "added, ns an instruction",
-    "removed",
-    "overlap",
+    "removed, ns an instruction",
+    "overlap, ns an instruction",
+    "added, share of all",
 )
 _WIDEST = (None, 32, 32, 32, None)
 
@@ -42,17 +48,27 @@ def table(attribution: Attribution, format: str = "simple") -> str:
     ]
     rows.insert(0, _whole(f"work ({WORK})", attribution.work))
     rows.append(_whole("rest", attribution.rest))
-    full = attribution.scheme.full
-    rows.append(_whole(f"all ({full})", attribution.full))
+    rows.append(_whole(f"all ({attribution.scheme.full})", attribution.full))
+    rows += [_whole(label, cost) for label, cost in alternatives(attribution)]
     wraps = format in set(tabulate.multiline_formats) - MARKUP_OF_ONE_LINE
     return tabulate.tabulate(
         rows,
-        (*_HEADERS, f"added, share of {full}"),
+        _HEADERS,
         tablefmt=format,
         disable_numparse=True,
         maxcolwidths=list(_WIDEST) if wraps else None,
         colalign=["left", "left", "left", "left", "right"],
     )
+
+
+def alternatives(attribution: Attribution) -> list[tuple[str, Cost | str]]:
+    """What stands beside the sum, each with the engine that it is measured on."""
+    return [
+        (f"{alternative.name} ({alternative.engines[1]})", cost)
+        for alternative, cost in zip(
+            attribution.scheme.alternatives, attribution.beside, strict=True
+        )
+    ]
 
 
 def _whole(name: str, cost: Cost | str) -> list[str]:
@@ -87,12 +103,15 @@ def notes(attribution: Attribution) -> list[str]:
         _sum(attribution),
         *(f"{row.mechanism.name}: {row.mechanism.note}" for row in attribution.rows
           if row.mechanism.note),
+        *dict.fromkeys(f"{a.name}: {a.note}" for a in attribution.scheme.alternatives),
         f"added: {_bases(attribution.scheme)}; removed: from {attribution.scheme.full}; overlap:"
         " removed - added, above 0 where the mechanism costs more in the whole interpreter",
         f"a cost is the median of the differences within {attribution.rounds} rounds; with"
         f" {CONFIDENCE:.0%} confidence, all true medians lie within the bounds in brackets (sign"
         " test); not resolved: 0 lies within them, too",
-        "the bounds cover the noise between rounds, not the luck of one layout of the code",
+        "the bounds cover the noise between rounds and the luck of where machine code and data lie,"
+        " which is drawn anew for every round; on x86-64 Linux, so is the order of an interpreter's"
+        " handlers",
     ]  # fmt: skip
 
 
@@ -141,6 +160,10 @@ def tables(explanation: Explanation, format: str) -> str:
 
 
 def remarks(explanation: Explanation) -> str:
+    return labelled(_all_notes(explanation))
+
+
+def _all_notes(explanation: Explanation) -> list[str]:
     assert explanation.attribution is not None
     times = explanation.opcodes
     by_opcode = (
@@ -148,18 +171,22 @@ def remarks(explanation: Explanation) -> str:
         if isinstance(times, str)
         else opcodes.notes(times)
     )
-    return labelled([*notes(explanation.attribution), *by_opcode])
+    agreed = f"the engines agree on {explanation.comparison.agreement.what}"
+    return [agreed, *notes(explanation.attribution), *by_opcode]
 
 
 def to_json(explanation: Explanation) -> str:
     """An explanation as JSON:
 
+    program, arguments ...    what was run, and where; `instructions` are VM instructions of one run
     work_engine, full_engine  the engines that the parts lie between
     rounds, confidence        all intervals of the costs hold together with this probability
     intervals                 how many that are
     mechanisms                for each `mechanism`: `added`, `removed` and `overlap`, `note` or null
     work, rest, full          costs: of the work, of what the added parts leave over, of all
+    alternatives              for each `alternative`: its `cost`, on the engine `added_to`, `note`
     opcodes                   the times of the instructions
+    notes, warnings           what the command says besides
 
     A cost is an object: `nanoseconds` per VM instruction (the median) with its bounds `low` and
     `high`, `share` of the full engine's time or null, and `resolved`, whether 0 lies outside of the
@@ -168,7 +195,16 @@ def to_json(explanation: Explanation) -> str:
     attribution, times = explanation.attribution, explanation.opcodes
     if attribution is None:
         raise ValueError(explanation.comparison.verdict)
+    comparison = explanation.comparison
+    assert comparison.agreement.outcome is not None
     content = {
+        "schema": SCHEMA,
+        "vmlab": comparison.vmlab,
+        "created": comparison.created,
+        "program": asdict(comparison.program),
+        "arguments": {n: format_number(value) for n, value in comparison.arguments.items()},
+        "machine": machine_facts(comparison.machine),
+        "instructions": comparison.agreement.outcome.instructions,
         "work_engine": WORK,
         "full_engine": attribution.scheme.full,
         "rounds": attribution.rounds,
@@ -187,7 +223,20 @@ def to_json(explanation: Explanation) -> str:
         "work": _cost(attribution.work),
         "rest": _cost(attribution.rest),
         "full": _cost(attribution.full),
+        "alternatives": [
+            {
+                "alternative": alternative.name,
+                "added_to": alternative.engines[1],
+                "note": alternative.note,
+                "cost": _cost(cost),
+            }
+            for alternative, cost in zip(
+                attribution.scheme.alternatives, attribution.beside, strict=True
+            )
+        ],
         "opcodes": {"reason": times} if isinstance(times, str) else opcodes.to_json(times),
+        "notes": _all_notes(explanation),
+        "warnings": list(explanation.warnings),
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 

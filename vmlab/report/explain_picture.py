@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vmlab.attribution import WORK, Cost
 from vmlab.measure.statistics import CONFIDENCE
+from vmlab.report.explain import alternatives
 from vmlab.report.parts import UNIT, Part
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ def picture(explanation: Explanation, title: str, format: str) -> bytes:
     full = attribution.scheme.full
     bounds = f"{CONFIDENCE:.0%} bounds (sign test)"
     subtitles = [
-        f"mechanisms, added to the bare engine and removed from {full}; medians of"
-        f" {attribution.rounds} rounds, {bounds}"
+        f"mechanisms, added and removed from {full}; medians of {attribution.rounds} rounds,"
+        f" {bounds}"
     ]
     instructions: list[Part] = []
     if not isinstance(times, str):
@@ -38,7 +39,7 @@ def picture(explanation: Explanation, title: str, format: str) -> bytes:
             f" {times.moments:,} moments, {bounds}"
         )
     figure = plots.where_time_goes(
-        _mechanisms(attribution),
+        mechanisms_of(attribution),
         instructions,
         title=title,
         subtitles=subtitles,
@@ -47,7 +48,7 @@ def picture(explanation: Explanation, title: str, format: str) -> bytes:
     return plots.rendered(figure, format)
 
 
-def _mechanisms(attribution: Attribution) -> list[tuple[str, list[Part] | str]]:
+def mechanisms_of(attribution: Attribution) -> list[tuple[str, list[Part] | str]]:
     """In the order of the table."""
     return [
         (f"work ({WORK})", _parts(whole=attribution.work)),
@@ -57,6 +58,7 @@ def _mechanisms(attribution: Attribution) -> list[tuple[str, list[Part] | str]]:
         ),
         ("rest", _parts(rest=attribution.rest)),
         (f"all ({attribution.scheme.full})", _parts(whole=attribution.full)),
+        *((label, _parts(added=cost)) for label, cost in alternatives(attribution)),
     ]
 
 

@@ -4,6 +4,7 @@ every value drawn. A value's unit is named on the axis."""
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.text import Annotation
 
 from vmlab.report.numbers import significant
 from vmlab.report.parts import Part, bounded
@@ -25,6 +27,7 @@ _STYLES = (
 _BASE, _ADDS, _SAVES, _WHOLE = _STYLES[0], _STYLES[1], _STYLES[2], _STYLES[4]
 _THICKNESS = 0.7
 _LEGEND_COLUMNS = 90  # that the width has room for, in characters
+_REASON_COLUMNS = 64  # that a chart has room for, in the place of a bar
 SETTINGS: Any = {
     "font.size": 9.0,
     "hatch.linewidth": 0.6,
@@ -114,7 +117,7 @@ def where_time_goes(
     legend: dict[str, Patch] = {}
     for row, (_, parts) in enumerate(mechanisms):
         if isinstance(parts, str):
-            _text(above, row, 0.0, parts)
+            _text(above, row, 0.0, textwrap.fill(parts, _REASON_COLUMNS)).set_in_layout(False)
             continue
         thickness = _THICKNESS / len(parts)
         for place, part in enumerate(parts):
@@ -154,11 +157,14 @@ def _figure(
     figure = Figure(figsize=(8, 1 + height), layout="constrained")
     charts = figure.subplots(len(rows), squeeze=False, height_ratios=rows)[:, 0]
     charts[0].set_title(title, loc="left", fontsize=11, pad=20)
+    for axes in charts[1:]:
+        axes.set_title(" ", fontsize=8)  # room for the subtitle
     for axes, number, subtitle in zip(charts, rows, subtitles, strict=False):
+        # From the figure's edge on, and not in the layout: else a long one squeezes the charts.
         axes.annotate(
-            subtitle, (0, 1), xytext=(0, 7), xycoords="axes fraction",
+            subtitle, (0, 1), xytext=(6, 7), xycoords=("figure fraction", "axes fraction"),
             textcoords="offset points", fontsize=8,
-        )  # fmt: skip
+        ).set_in_layout(False)  # fmt: skip
         axes.set_xlabel(unit)
         axes.set_ylim(number - 0.5, -0.5)
         axes.spines[["top", "right"]].set_visible(False)
@@ -207,8 +213,8 @@ def _label(axes: Axes, row: float, start: float, part: Part, text: str) -> None:
     _text(axes, row, start + max(part.high, 0.0), text)
 
 
-def _text(axes: Axes, row: float, x: float, text: str) -> None:
-    axes.annotate(
+def _text(axes: Axes, row: float, x: float, text: str) -> Annotation:
+    return axes.annotate(
         text, (x, row), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8
     )
 
