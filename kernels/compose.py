@@ -117,10 +117,14 @@ def compose(program, counting, base, *parts, workers=1):
 
 
 def _on_workers(program, counting, engine, storage, workers):
-    if workers > MAX_WORKERS:
-        raise EngineUnavailable(f"{workers} workers are too many: at most {MAX_WORKERS} can work")
+    check_workers(workers)
     if not program.has_tasks:
         raise EngineUnavailable("the program has no tasks, so one worker does all that there is")
     if counting:
         raise EngineUnavailable("instructions are counted, and fuel is limited, on one worker only")
     return WorkersExecutable(engine, storage, program, workers)
+
+
+def check_workers(workers):
+    if workers > MAX_WORKERS:
+        raise EngineUnavailable(f"{workers} workers are too many: at most {MAX_WORKERS} can work")

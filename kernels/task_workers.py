@@ -49,10 +49,10 @@ _CONTEXT_BYTES = -(-ctypes.sizeof(Context) // LINE_BYTES) * LINE_BYTES
 class WorkersExecutable(TaskStraightExecutable):
     """As `TaskStraightExecutable`, with so many workers. The calling thread is the first."""
 
-    def __init__(self, engine, storage, program, workers):
+    def __init__(self, engine, storage, program, workers, emitter=ParallelProgramEmitter):
         self._workers = workers
         self._deciding = threading.Lock()
-        super().__init__(engine, storage, RAW, False, program, False, ParallelProgramEmitter)
+        super().__init__(engine, storage, RAW, False, program, False, emitter)
         state = self.state
         self._memory = Region(
             (Scheduler.bytes + workers * (Worker.bytes + _CONTEXT_BYTES)) // WORD_BYTES, "workers"
@@ -105,6 +105,7 @@ class WorkersExecutable(TaskStraightExecutable):
     def _run(self):
         """All workers from a fresh state; the code of the trap, or 0."""
         self._prepare()
+        self._begin(ctypes.addressof(self.state.workers[0]))
         self._verdict = None
         ended = queue.SimpleQueue()
 
@@ -145,7 +146,6 @@ class WorkersExecutable(TaskStraightExecutable):
             own.worker = worker
             own.trace += WORD_BYTES * number * self._own_needs.trace
             own.stack += WORD_BYTES * number * self._own_needs.stack
-        self._begin(ctypes.addressof(state.workers[0]))
 
     def _serve(self, number):
         """A worker's part in the run."""

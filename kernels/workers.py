@@ -15,6 +15,8 @@ changes, and globals are read and written as whole words, each load once. An ele
 a number, and checked after it is loaded, like all indices.
 """
 
+from types import MappingProxyType
+
 from llvmlite import ir
 from llvmlite.ir.instructions import CastInstr, StoreAtomicInstr
 
@@ -210,8 +212,11 @@ class Parallel(Coroutines):
         b = self.b
         with b.if_then(b.icmp_unsigned("==", task, ir.Constant(WORDS, None)), likely=False):
             b.ret(i64(0))
-        self.put("current", self.address_of(task))
+        self.begin_turn(task)
         self.enter(task)
+
+    def begin_turn(self, task):
+        self.put("current", self.address_of(task))
 
     def end_task(self, kept):
         task = self.task
@@ -316,13 +321,14 @@ class ParallelProgramEmitter(CoroutineProgramEmitter):
 
     PARALLEL = True
     MAIN_ENDED = MAIN_ENDED
+    REPLACED = MappingProxyType({})  # functions of the scheduler, and what stands in their place
 
     def emitter(self, kind):
         return _EMITTERS[kind]
 
     def _begin(self):
         self.module.triple = native.target_machine().triple
-        self.translator = Translator(self.module, {"PARALLEL": True}, frames=None)
+        self.translator = Translator(self.module, {"PARALLEL": True}, None, self.REPLACED)
         super()._begin()
 
     def _emit_entry(self):
@@ -338,7 +344,7 @@ class ParallelProgramEmitter(CoroutineProgramEmitter):
         function = ir.Function(self.module, ir.FunctionType(I64, [WORDS]), name=name)
         function.linkage = "internal"
         b = ir.IRBuilder(function.append_basic_block())
-        b.ret(emit(ParallelRoutine(self, b, function.args[0])))
+        b.ret(emit(self.emitter(CoroutineRoutine)(self, b, function.args[0])))
         return function
 
     def _emit_begin(self, routine):
@@ -356,7 +362,7 @@ class ParallelProgramEmitter(CoroutineProgramEmitter):
         task = routine.call(guests.go_on, routine.worker)
         with b.if_then(b.icmp_unsigned("==", task, ir.Constant(WORDS, None))):
             b.ret(i64(0))
-        routine.put("current", routine.address_of(task))
+        routine.begin_turn(task)
         frame = routine.words_at(routine.read(task, FRAME))
         function = b.inttoptr(routine.read(frame, RESUME), RESUMED.as_pointer())
         return b.call(function, [routine.context, frame], cconv=CONVENTION)

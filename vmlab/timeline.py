@@ -1,8 +1,9 @@
-"""Which task runs when, and who launches or wakes whom, as the reference interpreter sees it.
+"""Which task runs when, and who launches or wakes whom; how the reference interpreter sees that.
 
-The order in which tasks run is part of the language, so it is the same on every engine, and the
-time is, too: executed VM instructions. What happens in the first instruction is at 0. A slice goes
-up to the instruction behind its last.
+With one worker the order in which tasks run is part of the language, so it is the same on every
+engine, and the reference's time is, too: executed VM instructions. What happens in the first
+instruction is at 0. A slice goes up to the instruction behind its last. What native workers do,
+`vmlab.recording` finds out.
 """
 
 from __future__ import annotations
@@ -38,18 +39,31 @@ class Slice:
     task: int
     start: int
     end: int
+    worker: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A time in which a worker sleeps, since nothing was ready."""
+
+    worker: int
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """Why `task` had its turn, which begins at `start`: at `at`, `source` launched it (`cause` is
-    `spawn`), executed the instruction that ended its wait, or came to its own end (`join`)."""
+    """Why `task` had its turn, which begins at `start` on `worker`: at `at`, `source` launched it
+    (`cause` is `spawn`), executed the instruction that ended its wait, or came to its own end
+    (`join`); that was on the worker `at_worker`."""
 
     cause: str
     at: int
     source: int
     task: int
     start: int
+    at_worker: int = 0
+    worker: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +76,37 @@ class Moment:
     task: int
     place: Place | None = None
     awaited: int | None = None
+    worker: int = 0
 
 
 @dataclass
 class Timeline:
-    """The first turns of a run, as far as `limit` events of a trace file go. All is known up to
-    instruction `recorded`, which is None while the run goes on and there is room."""
+    """The first turns of a run on `workers`, as far as `limit` events of a trace file go.
+
+    recorded            all is known up to then; None while the run goes on and there is room
+    total               when the run has ended
+    ended_on            the worker on which it has
+    nanoseconds_a_tick  of the counter that gives the times, which are nanoseconds then; None where
+                        they are executed instructions
+    """
 
     limit: int
+    engine: str = "reference"
+    workers: int = 1
     launches: dict[int, Launch] = field(default_factory=dict)
     slices: list[Slice] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
+    rests: list[Rest] = field(default_factory=list)
     recorded: int | None = None
+    total: int = 0
+    ended_on: int = 0
+    nanoseconds_a_tick: float | None = None
 
     @property
     def events(self) -> int:
         """How many events of a trace file these are."""
-        return len(self.slices) + 2 * len(self.arrows) + len(self.moments)
+        return len(self.slices) + 2 * len(self.arrows) + len(self.moments) + len(self.rests)
 
 
 class _Watched(Tasks):
@@ -179,4 +206,5 @@ def record(
     made[0].end_turn(outcome.instructions)
     if timeline.recorded is None:
         timeline.recorded = outcome.instructions
+    timeline.total = outcome.instructions
     return outcome, timeline

@@ -46,6 +46,7 @@ class Intrinsic:
 fence = Intrinsic("fence", "no access moves over it, in no direction (sequentially consistent)")
 pause = Intrinsic("pause", "tells the core that this is a loop that waits")
 cycles = Intrinsic("cycles", "the time stamp counter")
+instant = Intrinsic("instant", "the same, read when all that stands before it has been done")
 suspend = Intrinsic("suspend", "leaves the frame; the task goes on here when it is run again")
 resume = Intrinsic("resume", "runs the task of a frame until it leaves it again")
 start = Intrinsic("start", "start(code, worker, task): runs a task from its beginning")

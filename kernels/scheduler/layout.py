@@ -167,6 +167,32 @@ Stock = Structure(
     ),
 )
 
+Note = Structure(
+    "Note",
+    Line(
+        "something that happened on a worker",
+        (
+            Field("time", Word, "the time stamp counter"),
+            Field("kind", Word, "a Kind; it says what the others are"),
+            Field("subject", Word, ""),
+            Field("detail", Word, ""),
+        ),
+    ),
+)
+
+Log = Structure(
+    "Log",
+    Line(
+        "of one worker, its own",
+        (
+            Field("next", Word, "the address of its next note"),
+            Field("end", Word, "up to there is room; 0 as soon as a note found none"),
+            Field("running", Word, "1 while a task has its turn"),
+        ),
+    ),
+    Line("what it has noted", (Field("notes", Word, "each a Note", count=0),)),
+)
+
 Worker = Structure(
     "Worker",
     Line(
@@ -190,6 +216,7 @@ Worker = Structure(
             Field("finished", Word, "tasks finished here"),
             Field("stolen", Word, "tasks taken from other workers"),
             Field("parked", Word, "how many times it slept"),
+            Field("log", "Log", "what it writes down, in builds that record; else null"),
         ),
     ),
     Line(
@@ -254,4 +281,4 @@ Scheduler = Structure(
     Line("batches of free blocks by size", (Field("depot", "Block", "", count=BLOCK_SIZES),)),
 )
 
-STRUCTURES = (Task, Channel, Worker, Scheduler, List, Lock, Block, Record, Stock)
+STRUCTURES = (Task, Channel, Worker, Scheduler, List, Lock, Block, Record, Stock, Log, Note)

@@ -10,7 +10,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping
-from types import FunctionType
+from types import FunctionType, MappingProxyType
 
 from llvmlite import ir
 from llvmlite.ir.instructions import CastInstr, StoreAtomicInstr
@@ -66,6 +66,8 @@ _COMPARISONS = {
 # `isb` of the whole system (15), since `yield` does nothing on most cores.
 _ISB = "llvm.aarch64.isb", [ir.Constant(I32, 15)]
 _PAUSES = {"x86_64": ("llvm.x86.sse2.pause", []), "aarch64": _ISB, "arm64": _ISB}
+# And the one after which nothing begins before all in front of it has been done.
+_BARRIERS = {"x86_64": ("llvm.x86.sse2.lfence", []), "aarch64": _ISB, "arm64": _ISB}
 
 
 def _llvm(type_) -> ir.Type:
@@ -80,12 +82,20 @@ class Translator:
     """Translates functions into one module.
 
     `constants` replaces global names of the sources; `PARALLEL` among them decides whether fields
-    that workers share are accessed atomically."""
+    that workers share are accessed atomically. `replaced` has functions that stand in place of
+    others wherever those are called, but in their own source: there the others themselves are."""
 
-    def __init__(self, module: ir.Module, constants: Mapping[str, object], frames: "Frames"):
+    def __init__(
+        self,
+        module: ir.Module,
+        constants: Mapping[str, object],
+        frames: "Frames | None",
+        replaced: Mapping[FunctionType, FunctionType] = MappingProxyType({}),
+    ):
         self.module = module
         self.constants = constants
         self.frames = frames
+        self.replaced = replaced
         self._functions: dict[FunctionType, ir.Function] = {}
 
     @property
@@ -96,8 +106,10 @@ class Translator:
     def architecture(self) -> str:
         return self.module.triple.split("-")[0]
 
-    def function(self, source: FunctionType) -> ir.Function:
-        """The LLVM function of a function of the language."""
+    def function(self, source: FunctionType, caller: FunctionType | None = None) -> ir.Function:
+        """The LLVM function that a caller means by a function of the language."""
+        replacement = self.replaced.get(source, source)
+        source = source if caller is replacement else replacement
         if source not in self._functions:
             parameters, result = signature(source)
             type_ = ir.FunctionType(_llvm(result), [_llvm(t) for t in parameters.values()])
@@ -512,7 +524,7 @@ class _Body:
         if isinstance(called, Structure) or called in (Code, Frame):
             [(value, type_)] = values
             return (self.b.inttoptr(value, POINTER) if type_ is Word else value), called
-        function = self.translator.function(called)
+        function = self.translator.function(called, self.source)
         parameters, result = signature(called)
         arguments = [
             self._as(node, *value, type_)
@@ -526,10 +538,13 @@ class _Body:
             self.b.fence("seq_cst")
 
     def _pause(self):
+        self._tell_core(_PAUSES)
+
+    def _tell_core(self, instructions):
         # Intrinsics of LLVM's: an assembler for the other architectures may not be at hand.
-        hint = _PAUSES.get(self.translator.architecture)
-        if hint:
-            name, operands = hint
+        instruction = instructions.get(self.translator.architecture)
+        if instruction:
+            name, operands = instruction
             types = [operand.type for operand in operands]
             self.b.call(self.translator.declared(name, VOID, types), operands)
 
@@ -538,6 +553,10 @@ class _Body:
         arm = self.translator.architecture in ("aarch64", "arm64")
         name = "llvm.readsteadycounter" if arm else "llvm.readcyclecounter"
         return self.b.call(self.translator.declared(name, I64, []), []), Word
+
+    def _instant(self):
+        self._tell_core(_BARRIERS)
+        return self._cycles()
 
     def _suspend(self):
         self.coroutine.suspend(self)

@@ -3,15 +3,22 @@
 import ctypes
 
 import pytest
+from llvmlite import ir
 
 from vmlab.kernels import native
 from vmlab.kernels.scheduler import composition, tasks
 from vmlab.kernels.scheduler.composition import Kernel
-from vmlab.kernels.scheduler.language import PARALLEL, acquire, release, trailing_zeros
+from vmlab.kernels.scheduler.language import (
+    PARALLEL,
+    acquire,
+    instant,
+    release,
+    trailing_zeros,
+)
 from vmlab.kernels.scheduler.layout import Lock, Task, Worker
 from vmlab.kernels.scheduler.machine import FUNCTIONS
 from vmlab.kernels.scheduler.structures import Word
-from vmlab.kernels.scheduler.translate import Untranslatable
+from vmlab.kernels.scheduler.translate import Translator, Untranslatable
 
 COMPOSITIONS = pytest.mark.parametrize("parallel", [False, True], ids=["one", "several"])
 
@@ -134,3 +141,37 @@ def test_everything_that_python_calls_is_translated():
     kernel = Kernel("test-functions", True, FUNCTIONS, ())
     assert set(kernel.call) == {function.__name__ for function in FUNCTIONS}
     assert "lock" in kernel.assembly
+
+
+def doubled(a: Word) -> Word:
+    return 2 * a
+
+
+def doubled_and_more(a: Word) -> Word:
+    return doubled(a) + 1
+
+
+def twice_doubled(a: Word) -> Word:
+    return doubled(doubled(a))
+
+
+def test_a_replacement_is_called_by_all_but_itself():
+    module = ir.Module()
+    module.triple = native.target_machine().triple
+    translator = Translator(module, {}, None, {doubled: doubled_and_more})
+    translator.function(twice_doubled)
+    bodies = {f.name.split(".")[-1]: str(f) for f in module.functions}
+    assert bodies["twice_doubled"].count("call") == 2
+    assert bodies["twice_doubled"].count("doubled_and_more") == 2
+    assert bodies["doubled_and_more"].count('test_translate.doubled"') == 1
+
+
+def passes_time() -> Word:
+    before = instant()
+    return instant() - before
+
+
+@COMPOSITIONS
+def test_time_passes_from_one_instant_to_the_next(parallel):
+    kernel = Kernel(f"test-instant-{parallel}", parallel, (passes_time,), ())
+    assert max(kernel.call["passes_time"]() for _ in range(100)) > 0

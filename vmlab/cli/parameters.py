@@ -214,6 +214,25 @@ def _parse_value(param: Variable, text: str) -> Number:
     return value
 
 
+# Where a program runs
+
+
+def engine_option(default: str, help_: str) -> Callable[[_Command], _Command]:
+    return click.option(
+        "--engine", type=engine, metavar="NAME", default=default, show_default=True, help=help_
+    )
+
+
+workers_option = click.option(
+    "--workers",
+    type=whole_number(1),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Threads that run the program's tasks at the same time, at most 32.",
+)
+
+
 # Limits
 
 

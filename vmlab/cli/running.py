@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vmlab.cli import exits, parameters
+from vmlab.cli import exits
 from vmlab.cli.parameters import (
     argument_option,
     build,
+    engine_option,
     limit_options,
     open_program,
     parse_arguments,
     unavailable,
+    workers_option,
 )
 from vmlab.cli.status import Status
 
@@ -28,22 +30,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", metavar="PROGRAM")
-@click.option(
-    "--engine",
-    type=parameters.engine,
-    metavar="NAME",
-    default="inlined",
-    show_default=True,
-    help="The engine, with parts added as in threaded+copy; `vmlab list` shows them all.",
+@engine_option(
+    "inlined", "The engine, with parts added as in threaded+copy; `vmlab list` shows them all."
 )
-@click.option(
-    "--workers",
-    type=parameters.whole_number(1),
-    metavar="N",
-    default=1,
-    show_default=True,
-    help="Threads that run the program's tasks at the same time, at most 32.",
-)
+@workers_option
 @argument_option
 @limit_options
 @click.pass_context
