@@ -2,11 +2,13 @@
 
 import ctypes
 import mmap
+import random
 import sys
 
 from vmlab.engines import EngineUnavailable
-from vmlab.isa import Type
+from vmlab.isa import WORD_BYTES, Type
 from vmlab.kernels.placement import apart
+from vmlab.kernels.scheduler.structures import LINE_BYTES
 
 FIELDS = (
     # Written by any thread while the program runs, to stop it; read at safepoints.
@@ -129,3 +131,15 @@ class Region:
 
     def put(self, index: int, type_: Type, value) -> None:
         (self.floats if type_ is Type.FLOAT else self.words)[index] = value
+
+
+def settled(context: Context) -> Context:
+    """A copy at a cache line drawn at random, of a page of its own. Straight code goes through the
+    context at every change of task, so where it lies moves the time."""
+    size = ctypes.sizeof(Context)
+    page = Region(mmap.PAGESIZE // WORD_BYTES, "the context")
+    line = random.randrange((mmap.PAGESIZE - size) // LINE_BYTES)
+    copy = Context.from_address(page.address + LINE_BYTES * line)
+    ctypes.memmove(ctypes.byref(copy), ctypes.byref(context), size)
+    copy.page = page  # lives as long
+    return copy

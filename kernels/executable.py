@@ -24,6 +24,7 @@ from vmlab.kernels.context import (
     MACHINE_STACK,
     Context,
     Region,
+    settled,
 )
 from vmlab.kernels.slots import Slots
 from vmlab.kernels.values import CELL_WORDS, RAW
@@ -71,7 +72,7 @@ class State:
     engine represents values."""
 
     def __init__(self, program, values=RAW):
-        self.context = Context()
+        self.context = settled(Context())
         self.limits = None
         # A request to stop comes before or after the start of a call, never in the middle: its
         # lowered limit without `stop` would look like calls too deep.
@@ -91,6 +92,11 @@ class State:
         self.context.globals = self.globals.address
         self.context.globals_initial = self.globals_initial.address
         self.context.globals_words = self.globals_initial.size
+
+    def move(self) -> None:
+        """To another place; the next call reserves memory anew."""
+        self.context = settled(self.context)
+        self.limits = None
 
     def reserve(self, limits: Limits, needs: Needs) -> None:
         """Memory for these limits, unless it is there already. Raises `EngineUnavailable`."""
@@ -250,7 +256,7 @@ class NativeExecutable(Executable):
         return Sample(elapsed, Outcome(result, output, trap, count))
 
     def relocate(self):
-        self.state.limits = None  # so that memory is reserved anew
+        self.state.move()
         return True
 
     def interrupt(self):

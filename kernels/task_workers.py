@@ -62,7 +62,6 @@ class WorkersExecutable(TaskStraightExecutable):
         state.workers = [
             Context.from_address(contexts + number * _CONTEXT_BYTES) for number in range(workers)
         ]
-        state.context.shared = ctypes.addressof(state.context)
 
     def _settle(self, unit):
         super()._settle(unit)
@@ -129,6 +128,7 @@ class WorkersExecutable(TaskStraightExecutable):
     def _prepare(self):
         state, regions = self.state, self._regions
         context = state.context
+        context.shared = ctypes.addressof(context)
         ctypes.memmove(context.globals, context.globals_initial, WORD_BYTES * context.globals_words)
         for name in (*COUNTERS, "trace_used"):
             setattr(context, name, 0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import mmap
 import threading
 from collections.abc import Callable
 
@@ -190,7 +192,7 @@ def test_code_that_moved_does_the_same(build: tuple[str, bool]) -> None:
     engine, counting = build
     executable = ENGINES[engine].build(program(STATEFUL), counting=counting)
     first = executable.call((4, 1), Limits()).outcome
-    codes, data = set(), set()
+    codes, data, contexts = set(), set(), set()
     for _ in range(5):
         if not executable.relocate():
             assert engine == "cpython"  # whose code is no machine code
@@ -198,7 +200,8 @@ def test_code_that_moved_does_the_same(build: tuple[str, bool]) -> None:
         assert not first.differences(executable.call((4, 1), Limits()).outcome)
         codes.add(executable.address)
         data.add(executable.state.stack.address)
-    assert len(codes) > 1 and len(data) > 1
+        contexts.add(ctypes.addressof(executable.state.context) % mmap.PAGESIZE)
+    assert len(codes) > 1 and len(data) > 1 and len(contexts) > 1
 
 
 def test_executables_come_and_go() -> None:
