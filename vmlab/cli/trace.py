@@ -62,8 +62,8 @@ def trace(
     On the reference interpreter time is executed VM instructions, each drawn as 1 µs, and like the
     order of turns it is the same on every engine that has one worker. On inlined and template it is
     time, by the CPU's time stamp counter: the workers write down what they do, in code of its own.
-    A note takes 20 to 40 ns, and a turn three of them, so where tasks do nothing but change the run
-    takes 2 to 5 times as long as in `run`."""
+    A turn takes three notes, of some ten nanoseconds each, so where tasks do nothing but change the
+    run takes several times as long as in `run`."""
     program, arguments = open_inputs(name, assignments, output)
 
     from vmlab.diagnostics import counted
