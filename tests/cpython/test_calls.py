@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import traceback
 from unittest.mock import patch
 
 import pytest
@@ -85,6 +86,38 @@ def test_an_interruption_never_strikes_outside_of_the_call() -> None:
             thread.join()
     assert len(ended) == 500
     assert set(ended) == {None, Interrupted}
+
+
+def test_of_two_interruptions_the_first_knows_the_place() -> None:
+    calls = Interruptible()
+    ending = threading.Event()
+
+    def spin() -> None:
+        while True:
+            pass
+
+    def work() -> None:
+        try:
+            spin()
+        finally:
+            ending.set()
+            while True:
+                time.sleep(0.001)
+
+    def interrupt_twice() -> None:
+        while calls._thread is None:
+            time.sleep(0.001)
+        time.sleep(0.01)
+        calls.interrupt()
+        ending.wait()
+        calls.interrupt()
+
+    interrupting = threading.Thread(target=interrupt_twice)
+    interrupting.start()
+    error = calls.call(work)
+    interrupting.join()
+    assert error is not None and error.__traceback__ is not None
+    assert [frame.name for frame in traceback.extract_tb(error.__traceback__)][-1] == "spin"
 
 
 @pytest.mark.parametrize("counting", [True, False])

@@ -150,34 +150,36 @@ class CPython(Executable):
         if code.form.frames:
             args = (*args, 1)
         result: Number | None = None
-        elapsed = 0
+        began = ended = 0
 
         def begin() -> None:
             machine.start(limits)
             namespace.update(code.start)
 
         def work() -> None:
-            nonlocal result, elapsed
+            nonlocal result, began, ended
             if self._stop:
                 raise Interrupted
             self._set_recursion_limit(_frames_left(), limits, code)
-            start = time.perf_counter_ns()
+            began = time.perf_counter_ns()
             try:
                 for _ in range(iterations):
                     begin()
                     result = main(*args)
             finally:
-                elapsed = time.perf_counter_ns() - start
+                ended = time.perf_counter_ns()
 
         begin()  # an interruption may come first
         error = self._calls.call(work)
+        if began and not ended:  # another interruption came while the first was on its way
+            ended = time.perf_counter_ns()
         trap = self._trap(code, error, limits)
         count = None
         if self._counting:
             self.back_edges = namespace["back_edges"]
             count = min(namespace["executed"], namespace["fuel"])
         outcome = Outcome(None if trap else result, tuple(machine.output), trap, count)
-        return Sample(elapsed, outcome)
+        return Sample(ended - began, outcome)
 
     def _set_recursion_limit(self, left: int, limits: Limits, code: _Code) -> None:
         """`left` is the number of frames that the program can have without."""

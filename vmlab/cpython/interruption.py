@@ -44,6 +44,9 @@ class Interruptible:
         except BaseException as raised:
             self._thread = None
             error = raised
+            # Another one may have struck while the first, which knows the place, was on its way.
+            while isinstance(error, Interrupted) and isinstance(error.__context__, Interrupted):
+                error = error.__context__
         # From here on nobody starts to ask; but one request may be pending, and another be made
         # by somebody who has looked at `_thread` before. Each may strike once.
         try:
