@@ -8,8 +8,7 @@ import sys
 import time
 from collections import Counter
 
-from hypothesis import HealthCheck, given, note, seed, settings
-
+from .examples import each
 from .generator import programs
 from .test_engines_agree import check
 
@@ -18,22 +17,13 @@ def run(examples: int, first: int, coroutines: bool) -> None:
     ends: Counter[str] = Counter()
     start = time.monotonic()
 
-    @seed(first)
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(programs(coroutines=coroutines))
     def one(text: str) -> None:
-        note(text)
         trap = check(text, timed=ends.total() % 10 == 0).trap
         ends[trap.trap.value if trap else "ended"] += 1
         if ends.total() % 1_000 == 0:
             print(f"{ends.total():,} in {time.monotonic() - start:,.0f} s", flush=True)
 
-    one()
+    each(programs(coroutines=coroutines), examples, first, one)
     print(f"{ends.total():,} programs from seed {first} agree on every engine: {dict(ends)}")
 
 

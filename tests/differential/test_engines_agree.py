@@ -9,7 +9,8 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import HealthCheck, given, note, seed, settings
+from hypothesis import given, seed, settings
+from hypothesis.strategies import SearchStrategy
 
 from vmlab.assembler import assemble
 from vmlab.engines import (
@@ -25,6 +26,7 @@ from vmlab.isa import OPCODES, Trap
 from vmlab.kernels import interpreter, native
 from vmlab.outcome import Limits, Outcome, bind_arguments
 
+from .examples import each
 from .fans import fans
 from .generator import programs
 
@@ -109,52 +111,22 @@ def check(text: str, timed: bool = True) -> Outcome:
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_generated_programs(part: int) -> None:
-    @seed(part)
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(programs())
-    def run(text: str) -> None:
-        note(text)
-        check(text, timed=next(turn) % 10 == 0)
-
-    turn = itertools.count()
-    run()
+    _all_agree(programs(), EXAMPLES, part)
 
 
 def test_generated_programs_with_tasks() -> None:
-    @seed(0)
-    @settings(
-        max_examples=TASK_EXAMPLES,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(programs(coroutines=True))
-    def run(text: str) -> None:
-        note(text)
-        check(text, timed=next(turn) % 10 == 0)
+    _all_agree(programs(coroutines=True), TASK_EXAMPLES, 0)
 
+
+def _all_agree(generated: SearchStrategy[str], examples: int, first: int) -> None:
     turn = itertools.count()
-    run()
+    each(generated, examples, first, lambda text: check(text, timed=next(turn) % 10 == 0))
 
 
 def test_generated_programs_on_several_workers() -> None:
     workers = itertools.cycle([("inlined", 2), ("inlined", 4), ("template", 3)])
 
-    @seed(0)
-    @settings(
-        max_examples=FAN_EXAMPLES,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(fans())
     def run(text: str) -> None:
-        note(text)
         program = assemble(text)
         expected = ENGINES["reference"].build(program, counting=True).call((), Limits()).outcome
         assert expected.trap is None
@@ -164,7 +136,7 @@ def test_generated_programs_on_several_workers() -> None:
             found = build.call((), Limits(), iterations=5).outcome
             assert not expected.differences(found), (engine, number, expected, found)
 
-    run()
+    each(fans(), FAN_EXAMPLES, 0, run)
 
 
 def test_every_instruction_is_generated() -> None:

@@ -15,9 +15,9 @@ pytest.importorskip("unicorn", reason="the emulator is not installed: pip instal
 if sys.platform != "linux":
     pytest.skip("where code lies is read off Linux's /proc", allow_module_level=True)
 
+from differential.examples import each
 from differential.generator import programs
 from emulated import on_aarch64
-from hypothesis import HealthCheck, given, seed, settings
 from test_extremes import ALL, COMPUTING, EFFECTS, FEW, choice, operands
 from test_float_bits import LOOPS, STARTS, loop
 
@@ -80,19 +80,11 @@ def cases(tasks: bool, examples: int) -> list[Case]:
         if program.has_tasks == tasks
     ]
 
-    @seed(0)
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(programs(coroutines=tasks))
     def generate(text: str) -> None:
         program = assemble(text)
         found.append(case(program, [bind_arguments(program, {})], LIMITS))
 
-    generate()
+    each(programs(coroutines=tasks), examples, 0, generate)
     return [case for case in found if case.runs]
 
 
