@@ -54,7 +54,8 @@ def _place(program, site):
 def compile_program(program, limits):
     """A function of main's parameters, as 64-bit ints and floats, for `@njit` code and for Python;
     parameters left out take their defaults. It runs on `inlined`, without the GIL, in any number
-    of threads. A trap raises `Trapped`. Nothing but the limits ends a run: nobody watches it.
+    of threads. A trap raises `Trapped`. Nothing but the limits ends a run: nobody watches it. Of
+    functions that call it, Numba keeps no code on disk.
 
     Raises `EngineUnavailable` for a program that prints, as there is nobody to print for, and for
     one with coroutines, which need memory for tasks beside that of `State`."""
@@ -115,8 +116,14 @@ def _intrinsic(program, enter_address, states_address, busy_address, stack):
                 ir.Constant(ir.DoubleType() if p.type is Type.FLOAT else I64, p.value)
                 for p in main.params[given:]
             ]
-            index = _acquire(b, _pointer(b, busy_address))
-            address = b.load(b.gep(_pointer(b, states_address), [index]))
+            # Numba keeps no code on disk that has such addresses: they are of this process alone.
+            busy, states, enter = (
+                context.add_dynamic_addr(b, address, "vmlab")
+                for address in (busy_address, states_address, enter_address)
+            )
+            busy = b.bitcast(busy, WORDS)
+            index = _acquire(b, busy)
+            address = b.load(b.gep(b.bitcast(states, WORDS), [index]))
             state = b.inttoptr(address, WORDS)
             limit = b.sub(entry.stack_pointer(b), i64(stack))
             b.store(limit, entry.field(b, state, "native_limit"))
@@ -124,12 +131,10 @@ def _intrinsic(program, enter_address, states_address, busy_address, stack):
             for place, value in enumerate(values):
                 b.store(to_word(b, value), b.gep(words, [i64(place)]))
             enter_type = ir.FunctionType(I64, [WORDS, I64])
-            enter = b.inttoptr(i64(enter_address), enter_type.as_pointer())
-            code = b.call(enter, [state, i64(1)])
+            code = b.call(b.bitcast(enter, enter_type.as_pointer()), [state, i64(1)])
             site = b.load(entry.pointer(b, state, "trace"))
             word = entry.get(b, state, "result")
-            free = b.gep(_pointer(b, busy_address), [index])
-            b.store_atomic(i64(0), free, "release", 8)
+            b.store_atomic(i64(0), b.gep(busy, [index]), "release", 8)
             if main.result is None:
                 result = context.get_dummy_value()
             else:
@@ -139,10 +144,6 @@ def _intrinsic(program, enter_address, states_address, busy_address, stack):
         return signature, codegen
 
     return run
-
-
-def _pointer(b, address):
-    return b.inttoptr(i64(address), WORDS)
 
 
 def _acquire(b, busy):

@@ -6,8 +6,8 @@ import gc
 
 import numpy as np
 import pytest
-from numba import njit, prange
-from numba.core.errors import TypingError
+from numba import config, njit, prange
+from numba.core.errors import NumbaWarning, TypingError
 
 import vmlab
 from vmlab.engines import EngineUnavailable
@@ -132,3 +132,16 @@ def test_the_code_lives_as_long_as_the_function() -> None:
     function = vmlab.load("collatz").compile()
     gc.collect()
     assert function(10) == vmlab.load("collatz").run(engine="reference", n=10).result
+
+
+def test_code_that_calls_it_is_kept_on_no_disk(fib, monkeypatch, tmp_path) -> None:
+    """Its addresses are of this process: the next one would jump into nothing."""
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+
+    @njit(cache=True)
+    def after(n):
+        return fib(n) + 1
+
+    with pytest.warns(NumbaWarning, match="Cannot cache compiled function"):
+        assert after(10) == 56
+    assert not [path for path in tmp_path.rglob("*") if path.suffix == ".nbc"]
