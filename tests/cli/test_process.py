@@ -232,11 +232,23 @@ def test_a_full_disk_is_reported_in_one_line():
     assert re.fullmatch(r"Error: .*No space left on device\n", done.stderr)
 
 
-def test_stdout_may_be_closed():
-    done = subprocess.run(
-        command("list"), preexec_fn=lambda: os.close(1), stderr=subprocess.PIPE, text=True
+def with_closed_stdout(*arguments):
+    return subprocess.run(
+        command(*arguments), preexec_fn=lambda: os.close(1), stderr=subprocess.PIPE, text=True
     )
+
+
+def test_stdout_may_be_closed():
+    done = with_closed_stdout("list")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_stdout_may_be_closed_when_a_run_is_interrupted(tmp_path):
+    program = tmp_path / "endless.vm"
+    program.write_text("func main()\nagain:\n    jmp again\nend\n")
+    done = with_closed_stdout("run", str(program), "--timeout", "0.1")
+    assert done.returncode == exits.INTERRUPTED
+    assert "Traceback" not in done.stderr
 
 
 def on_a_terminal(*arguments, **environment):

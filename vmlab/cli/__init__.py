@@ -39,8 +39,7 @@ class _CommandLine(click.Group):
         extra["standalone_mode"] = False
         try:
             code = super().main(*args, **extra)
-            if sys.stdout is not None:  # as it is where stdout is closed
-                sys.stdout.flush()
+            _flush()
         except click.ClickException as error:
             error.show()
             code = error.exit_code
@@ -53,6 +52,11 @@ class _CommandLine(click.Group):
         except Exception as error:
             code = _failed(error)
         sys.exit(code)
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # as it is where stdout is closed
+        sys.stdout.flush()
 
 
 def _failed(error: Exception) -> int:
@@ -118,6 +122,6 @@ def main() -> None:
         if end.code == exits.INTERRUPTED:
             # A compiler may still be at work on another thread: nobody can stop it, and nobody
             # wants to wait for it.
-            sys.stdout.flush()
+            _flush()
             os._exit(exits.INTERRUPTED)
         raise
