@@ -20,9 +20,10 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
 }
 
+_ENGINE = r"[^\W\d][\w+]*"
 _FORM = re.compile(
-    r"\s*(?P<left>[^\W\d]\w*)\s*(?P<operator>[<>]=?)"
-    r"\s*(?:(?P<factor>\d+(?:\.\d*)?|\.\d+)\s*\*)?\s*(?P<right>[^\W\d]\w*)\s*"
+    rf"\s*(?P<left>{_ENGINE})\s*(?P<operator>[<>]=?)"
+    rf"\s*(?:(?P<factor>\d+(?:\.\d*)?|\.\d+)\s*\*)?\s*(?P<right>{_ENGINE})\s*"
 )
 
 

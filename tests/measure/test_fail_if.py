@@ -4,7 +4,7 @@ from fakes import PROGRAM, Script, engines
 from vmlab.fail_if import Condition, parse_condition
 from vmlab.measure.compare import compare
 
-ENGINES = ["inlined", "threaded", "switch"]
+ENGINES = ["inlined", "threaded", "switch", "threaded+copy+barrier"]
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,10 @@ ENGINES = ["inlined", "threaded", "switch"]
         (" threaded>=.5*switch ", Condition("threaded", ">=", 0.5, "switch")),
         ("switch < inlined", Condition("switch", "<", 1, "inlined")),
         ("switch<=1.*inlined", Condition("switch", "<=", 1, "inlined")),
+        (
+            "threaded+copy+barrier>1.1*threaded",
+            Condition("threaded+copy+barrier", ">", 1.1, "threaded"),
+        ),
     ],
 )
 def test_conditions_are_read(text, condition):
@@ -33,7 +37,7 @@ def test_conditions_are_read(text, condition):
         ("swich>30*inlined", "no compared engine is called 'swich'; did you mean 'switch'?"),
         (
             "switch>30*zzz",
-            "no compared engine is called 'zzz' (compared: inlined, threaded, switch)",
+            "no compared engine is called 'zzz' (compared: inlined, threaded, switch, threaded+",
         ),
         ("switch>2*switch", "both sides are 'switch'"),
     ],
