@@ -215,6 +215,10 @@ def test_markers_in_code_are_text(update):
             "doc.md:3: this marker takes one result file, not 2",
         ),
         (block("ratios nothing/*.json"), "doc.md:3: no file matches 'nothing/*.json'"),
+        (
+            block("ratios /nothing/*.json"),
+            "doc.md:3: the pattern '/nothing/*.json' is not relative to the document",
+        ),
         (block("ratios slow/fast"), "doc.md:3: this marker takes result files"),
         (
             block("ratios slow results/a.json"),

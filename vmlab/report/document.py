@@ -190,6 +190,8 @@ def _matching(pattern: str, folder: Path) -> list[Path]:
     """In the order of their names."""
     if not set("*?[") & set(pattern):
         return [folder / pattern]
+    if Path(pattern).is_absolute():
+        raise ValueError(f"the pattern '{pattern}' is not relative to the document")
     paths = sorted(folder.glob(pattern))
     if not paths:
         raise ValueError(f"no file matches '{pattern}'")
