@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vmlab.engines import Executable, find
-from vmlab.isa import Trap
 from vmlab.outcome import Limits, Outcome, format_number
 from vmlab.program import Expectation, Program, Span
 from vmlab.supervise import Supervisor
@@ -50,7 +49,7 @@ def check_executable(
         expected, found = _expected(expectation), _found(expectation, outcome)
         if expected != found:
             failures.append(Failure(expectation, expected, found, outcome))
-        if outcome.trap is not None and outcome.trap.trap is Trap.INTERRUPTED:
+        if outcome.interrupted:
             break
     return failures
 

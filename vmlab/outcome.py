@@ -122,13 +122,18 @@ class Outcome:
     trap: TrapReport | None
     instructions: int | None
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C or a timeout has ended it."""
+        return self.trap is not None and self.trap.trap is Trap.INTERRUPTED
+
     def differences(self, other: Outcome) -> list[str]:
         """What differs between two outcomes, by field name. Floats are compared bit by bit, but
         one NaN equals another; counts only where both sides counted; where an interruption
         struck, by its trap alone, since it may strike anywhere."""
         names = []
-        if self.trap is not None and self.trap.trap is Trap.INTERRUPTED:
-            return [] if other.trap is not None and other.trap.trap is self.trap.trap else ["trap"]
+        if self.interrupted:
+            return [] if other.interrupted else ["trap"]
         if not same_value(self.result, other.result):
             names.append("result")
         if len(self.output) != len(other.output) or not all(

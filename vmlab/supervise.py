@@ -20,7 +20,12 @@ _PATIENCE = 0.05  # seconds between looks at a run's output, and between request
 
 class Supervisor:
     """A thread that runs executables one after the other while its owner watches. Use it as a
-    context manager; the thread ends with it."""
+    context manager; the thread ends with it.
+
+    timed_out  whether the last call has been told to stop since its time was up
+    """
+
+    timed_out = False
 
     def __enter__(self) -> Supervisor:
         self._jobs: queue.SimpleQueue[Callable[[], Sample] | None] = queue.SimpleQueue()
@@ -53,7 +58,7 @@ class Supervisor:
         with _ctrl_c(lambda: self._results.put(None)):
             self._jobs.put(lambda: executable.call(args, limits, iterations))
             deadline = math.inf if limits.timeout is None else time.monotonic() + limits.timeout
-            stopping = False
+            stopping = self.timed_out = False
             shown = 0
             while True:
                 patience = deadline - time.monotonic()
@@ -67,7 +72,8 @@ class Supervisor:
                         break
                     stopping = True
                 except queue.Empty:
-                    stopping = stopping or time.monotonic() >= deadline
+                    if time.monotonic() >= deadline:
+                        stopping = self.timed_out = True
                 if stopping:
                     # Again and again: the first may come before the call has begun.
                     executable.interrupt()

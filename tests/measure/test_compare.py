@@ -1,4 +1,5 @@
 import random
+import time
 from dataclasses import replace
 
 import pytest
@@ -441,3 +442,17 @@ def test_another_interruption_is_ctrl_c(program, timeout):
     script = Script(outcome=trapped(Trap.INTERRUPTED, (0, 0)))
     with pytest.raises(KeyboardInterrupt):
         compared(program, a=script, options={"limits": Limits(timeout=timeout)})
+
+
+def test_ctrl_c_after_a_run_that_was_too_slow_is_no_timeout():
+    """The expect line before took longer than a run may, but came to its end."""
+    program = assemble(PROGRAM.source.text + "expect main(4) -> 5\n")
+
+    def outcome(args):
+        if args == (3,):
+            time.sleep(0.02)
+            return FOUR
+        return trapped(Trap.INTERRUPTED, (0, 0))
+
+    with pytest.raises(KeyboardInterrupt):
+        compared(program, a=Script(outcome=outcome), options={"limits": Limits(timeout=0.01)})

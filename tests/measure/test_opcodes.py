@@ -88,6 +88,8 @@ def test_where_there_is_no_program_counter_the_reason_is_told(monkeypatch):
 @here
 def test_an_interruption_ends_it():
     class Interrupted:
+        timed_out = False
+
         def call(self, *_):
             return Sample(1, trapped(Trap.INTERRUPTED, (0, 0)))
 

@@ -126,7 +126,6 @@ def _check(
     """By engine, the expect lines that fail; and why engines could not run the program."""
     from vmlab.engines import ENGINES, EngineUnavailable
     from vmlab.expectations import check
-    from vmlab.isa import Trap
 
     found: dict[str, list[Failure]] = {}
     unable: dict[str, str] = {}
@@ -134,13 +133,12 @@ def _check(
         for done, engine in enumerate(ENGINES):
             status(f"testing {name} on {engine}", done, len(ENGINES))
             try:
-                found[engine] = check(program, engine, limits)
+                failures = found[engine] = check(program, engine, limits)
             except EngineUnavailable as reason:
                 unable[engine] = str(reason)
                 continue
-            last = found[engine][-1].outcome.trap if found[engine] else None
-            if last is not None and last.trap is Trap.INTERRUPTED:
-                line = found[engine][-1].span.line
+            if failures and failures[-1].outcome.interrupted:
+                line = failures[-1].span.line
                 raise exits.Stop(
                     f"{name}: interrupted in line {line}, on {engine}", exits.INTERRUPTED
                 )

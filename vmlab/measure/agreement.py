@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from vmlab.engines import ENGINES, EngineUnavailable, Executable
 from vmlab.expectations import check_executable
-from vmlab.isa import Trap
 from vmlab.measure.sampling import Progress, timed_limits
 from vmlab.outcome import Limits, Outcome, Place, TrapReport, format_number, same_value
 from vmlab.program import Number, Program
@@ -190,14 +188,13 @@ def _failed_expectations(
     found = []
     for done, (name, pair) in enumerate(pairs.items()):
         progress(f"checking expect lines on {name}", done, len(pairs), None)
-        start = time.monotonic()
         try:
             failures = check_executable(supervisor, pair.counting, program.expectations, limits)
         except EngineUnavailable as reason:
             unable[name] = str(reason)
             continue
         for failure in failures:
-            _raise_if_interrupted(name, failure.outcome, limits, start)
+            _raise_if_interrupted(supervisor, name, failure.outcome, limits)
             call = describe_call(program, failure.expectation.args)
             run = f"line {failure.span.line}, {call}"
             found.append(
@@ -215,16 +212,18 @@ def _run_once(
     args: Sequence[Number],
     limits: Limits,
 ) -> Outcome:
-    start = time.monotonic()
     outcome = supervisor.call(executable, args, limits).outcome
-    _raise_if_interrupted(name, outcome, limits, start)
+    _raise_if_interrupted(supervisor, name, outcome, limits)
     return outcome
 
 
-def _raise_if_interrupted(name: str, outcome: Outcome, limits: Limits, start: float) -> None:
-    if outcome.trap is None or outcome.trap.trap is not Trap.INTERRUPTED:
+def _raise_if_interrupted(
+    supervisor: Supervisor, name: str, outcome: Outcome, limits: Limits
+) -> None:
+    """If the supervisor's last call was."""
+    if not outcome.interrupted:
         return
-    if limits.timeout is not None and time.monotonic() - start >= limits.timeout:
+    if supervisor.timed_out:
         raise TimeoutError(
             f"one run on {name} takes longer than {limits.timeout:g} s;"
             " allow more with --timeout, or give it less to do with --arg"

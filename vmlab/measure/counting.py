@@ -10,7 +10,6 @@ from statistics import median
 import vmlab
 from vmlab.comparison import ProgramText
 from vmlab.engines import COMPARED, EngineUnavailable, Executable, Sample, expand, find
-from vmlab.isa import Trap
 from vmlab.measure import cachegrind
 from vmlab.measure.agreement import Agreement, Pair, agree, contrast
 from vmlab.measure.clock import timestamp
@@ -143,8 +142,8 @@ class _Run:
 
     def on(self, executable: Executable, iterations: int) -> None:
         """Raises KeyboardInterrupt on Ctrl-C."""
-        trap = self.supervisor.call(executable, self.args, self.limits, iterations).outcome.trap
-        if trap is not None and trap.trap is Trap.INTERRUPTED:
+        sample = self.supervisor.call(executable, self.args, self.limits, iterations)
+        if sample.outcome.interrupted:
             raise KeyboardInterrupt
 
     def runs_for(self, instructions: int) -> int:

@@ -31,7 +31,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vmlab.engines import EngineUnavailable, Executable, Sample, find
-from vmlab.isa import Trap
 from vmlab.kernels.program_counter import NoProgramCounter, ProgramCounter
 from vmlab.measure.profile import profile
 from vmlab.measure.sampling import Progress, timed_limits
@@ -155,7 +154,7 @@ def _watch(
 ) -> None:
     def nanoseconds(executable: Executable, iterations: int = 1) -> int:
         sample = supervisor.call(executable, args, limits, iterations)
-        if sample.outcome.trap is not None and sample.outcome.trap.trap is Trap.INTERRUPTED:
+        if sample.outcome.interrupted:
             raise KeyboardInterrupt
         return sample.nanoseconds
 

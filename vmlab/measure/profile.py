@@ -17,7 +17,7 @@ from itertools import accumulate
 
 from vmlab.blocks import basic_blocks
 from vmlab.engines import find
-from vmlab.isa import INT_MAX, OPCODES, Operand, Trap, Type, Variant
+from vmlab.isa import INT_MAX, OPCODES, Operand, Type, Variant
 from vmlab.outcome import Limits
 from vmlab.program import Function, Instruction, Number, Program, Variable
 from vmlab.supervise import Supervisor
@@ -63,12 +63,12 @@ def profile(
     )
     executable = find(_ENGINE).build(_instrumented(program, blocks), counting=False)
     outcome = supervisor.call(executable, args, roomier).outcome
-    if outcome.trap is not None:
-        if outcome.trap.trap is not Trap.INTERRUPTED:
-            return None
-        if limits.timeout is None:
+    if outcome.interrupted:
+        if not supervisor.timed_out:
             raise KeyboardInterrupt
         raise TimeoutError(f"counting its instructions takes longer than {limits.timeout:g} s")
+    if outcome.trap is not None:
+        return None
     counts = iter(outcome.output[len(outcome.output) - counters :])
     executed = []
     for of_function in blocks:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from vmlab.engines import Executable
-from vmlab.isa import Trap
 from vmlab.measure.clock import Clock
 from vmlab.outcome import Limits, Outcome
 from vmlab.program import Number
@@ -147,7 +146,7 @@ def _calibrate(
 
 def _timed(supervisor: Supervisor, subject: Subject, limits: Limits, iterations: int) -> int:
     taken = supervisor.call(subject.executable, subject.args, limits, iterations)
-    if taken.outcome.trap is not None and taken.outcome.trap.trap is Trap.INTERRUPTED:
+    if taken.outcome.interrupted:
         raise KeyboardInterrupt
     if taken.outcome.differences(subject.agreed):
         raise SampleDiffers(subject.name, taken.outcome)
