@@ -6,7 +6,8 @@ import pytest
 
 from vmlab import corpus
 from vmlab.assembler import assemble
-from vmlab.engines import find
+from vmlab.engines import EngineUnavailable, find
+from vmlab.isa import MAX_FRAME_WORDS
 from vmlab.measure.profile import profile
 from vmlab.outcome import Limits, bind_arguments
 from vmlab.program import Program
@@ -89,3 +90,10 @@ def test_a_timeout_is_told(supervisor):
     program = assemble("func main()\nagain:\n    jmp again\nend\n")
     with pytest.raises(TimeoutError, match=r"longer than 0\.05 s"):
         profile(supervisor, program, (), Limits(timeout=0.05))
+
+
+def test_a_frame_without_room_for_counting_is_told(supervisor):
+    locals_ = "".join(f"    local v{i}: int\n" for i in range(MAX_FRAME_WORDS - 1))
+    program = assemble(f"func main() -> int\n{locals_}    push 1\n    ret\nend\n")
+    with pytest.raises(EngineUnavailable, match="65,535 words"):
+        profile(supervisor, program, (), Limits())

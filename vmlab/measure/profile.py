@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from vmlab.blocks import basic_blocks
-from vmlab.engines import find
-from vmlab.isa import INT_MAX, OPCODES, Operand, Type, Variant
+from vmlab.diagnostics import ProgramError
+from vmlab.engines import EngineUnavailable, find
+from vmlab.isa import INT_MAX, MAX_FRAME_WORDS, OPCODES, Operand, Type, Variant
 from vmlab.outcome import Limits
 from vmlab.program import Function, Instruction, Number, Program, Variable
 from vmlab.supervise import Supervisor
@@ -52,7 +53,8 @@ def profile(
     supervisor: Supervisor, program: Program, args: Sequence[Number], limits: Limits
 ) -> Profile | None:
     """Run `main`, and count. None if the run traps: then the last blocks were not executed whole.
-    Raises KeyboardInterrupt on Ctrl-C, and TimeoutError after `limits.timeout`."""
+    Raises `EngineUnavailable` where a frame has no room for that, KeyboardInterrupt on Ctrl-C, and
+    TimeoutError after `limits.timeout`."""
     blocks = [basic_blocks(function, calls_end=True) for function in program.functions]
     counters = sum(map(len, blocks))
     roomier = replace(
@@ -61,7 +63,13 @@ def profile(
         max_depth=min(limits.max_depth + 1, INT_MAX),
         max_output=min(limits.max_output + counters, INT_MAX),
     )
-    executable = find(_ENGINE).build(_instrumented(program, blocks), counting=False)
+    try:
+        executable = find(_ENGINE).build(_instrumented(program, blocks), counting=False)
+    except ProgramError:
+        raise EngineUnavailable(
+            f"a function has {MAX_FRAME_WORDS:,} words of locals and operands or nearly so: there is"
+            " no room for what counting its instructions takes"
+        ) from None
     outcome = supervisor.call(executable, args, roomier).outcome
     if outcome.interrupted:
         if not supervisor.timed_out:
