@@ -65,8 +65,9 @@ def test_doctor_looks_over_everything(vmlab):
 
 def test_doctor_as_json(vmlab, monkeypatch, tmp_path):
     monkeypatch.setenv("VMLAB_CACHE_DIR", str(tmp_path / "cache"))
-    (tmp_path / "cache" / "old").mkdir(parents=True)
-    (tmp_path / "cache" / "old" / "switch.unit").write_bytes(b"x" * 1000)
+    for folder, size in (("0123456789abcdef", 1000), ("go", 100), ("photos", 10)):
+        (tmp_path / "cache" / folder).mkdir(parents=True)
+        (tmp_path / "cache" / folder / "file").write_bytes(b"x" * size)
     with engines(good=Script(outcome=Outcome(42, (), None, 4), compile_seconds=0.5)):
         report = json.loads(vmlab("doctor", "--json").stdout)
     assert report["vmlab"] == package.__version__
@@ -74,7 +75,7 @@ def test_doctor_as_json(vmlab, monkeypatch, tmp_path):
     assert report["counters"].keys() == {"available", "reason"}
     assert report["cache"] == {
         "directory": str(tmp_path / "cache"),
-        "bytes": 1000,
+        "bytes": 1110,
         "stale_bytes": 1000,
         "unwritable": None,
     }

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +32,9 @@ end
 """
 _TINY_RESULT = 42
 _PATIENCE = 10.0  # seconds
+
+# The folder of a version. What else lies beside it is used by all, or nobody knows what it is.
+_VERSION = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +164,28 @@ def _look_at_cache() -> _Cache | None:
             pass
     except OSError as error:
         unwritable = error.strerror or str(error)
-    files = [path for path in root.rglob("*") if path.is_file()]
+    sizes = _sizes(root)
     return _Cache(
         directory=str(root),
-        bytes=sum(path.stat().st_size for path in files),
-        stale_bytes=sum(path.stat().st_size for path in files if current not in path.parents),
+        bytes=sum(sizes.values()),
+        stale_bytes=sum(
+            size
+            for entry, size in sizes.items()
+            if _VERSION.fullmatch(entry) and entry != current.name
+        ),
         unwritable=unwritable,
     )
+
+
+def _sizes(root: Path) -> Counter[str]:
+    """The bytes of everything in a folder, by the entries of that."""
+    sizes: Counter[str] = Counter()
+    for folder, _, files in os.walk(root):
+        for file in files:
+            path = Path(folder, file)
+            with contextlib.suppress(OSError):  # others may use the cache, too
+                sizes[path.relative_to(root).parts[0]] += path.stat().st_size
+    return sizes
 
 
 def _cache_facts(cache: _Cache | None) -> list[list[str]]:
