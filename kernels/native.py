@@ -238,8 +238,9 @@ def keep_code(name: str, object_code: bytes, assembly: str) -> None:
     path = _path(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(hashlib.sha256(body).digest() + body)
-        Path(file.name).replace(path)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            file = Path(folder, path.name)
+            file.write_bytes(hashlib.sha256(body).digest() + body)
+            file.replace(path)
     except OSError:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,17 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     executable = ENGINES["switch"].build(corpus.load("sum"), counting=False)
     assert not executable.from_cache
     assert executable.call((10,), Limits()).outcome.result == 55
+
+
+def test_a_full_disk_is_left_no_fuller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("VMLAB_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(Path, "replace", full)
+    native.keep_code("switch", b"code", "text")
+    assert native.kept_code("switch") is None
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_the_key_covers_every_source_of_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
