@@ -76,10 +76,7 @@ class Coroutines(Descriptors):
     def leave_in(self, frame, awaited, sent):
         """The running task goes on in this frame."""
         task = self.pointer("current")
-        if awaited is not None:
-            self.write(task, AWAITED, awaited)
-        if sent is not None:
-            self.store(sent, self.given(task, 0), "frame")
+        self.note_wait(task, AWAITED, awaited, sent)
         self.write(task, FRAME, self.address_of(frame))
 
     # Plain loads and stores, of no kind, where memory that was a frame becomes another.

@@ -90,10 +90,7 @@ class Stacks(Descriptors):
     def wait_at(self, task, site, awaited, sent):
         """The running task waits at this site."""
         self.write(task, SITE, site)
-        if awaited is not None:
-            self.write(task, AWAITED, awaited)
-        if sent is not None:
-            self.store(sent, self.given(task, 0), "frame")
+        self.note_wait(task, AWAITED, awaited, sent)
 
     def stack_of(self, task):
         """The word with the pointer of a task's stack, which it gets when it begins."""

@@ -85,9 +85,10 @@ class _Recorder(Recorder):
 
     @property
     def nanoseconds_a_tick(self):
-        (start, first), (end, last) = self._before, self._after
-        while end - start < _CALIBRATION_NANOSECONDS:
-            end, last = _reading()
+        start, first = self._before
+        while self._after[0] - start < _CALIBRATION_NANOSECONDS:
+            self._after = _reading()
+        end, last = self._after
         return (end - start) / (last - first)
 
     def events(self):

@@ -45,6 +45,14 @@ class Descriptors(Channels):
     def sent_by(self, task):
         return self.load(self.given(task, 0), "frame")
 
+    def note_wait(self, task, place, awaited, sent):
+        """What the running task waits for goes to this word of its descriptor, and what it would
+        send to where that is found; None where there is none."""
+        if awaited is not None:
+            self.write(task, place, awaited)
+        if sent is not None:
+            self.store(sent, self.given(task, 0), "frame")
+
     def further_words(self, task):
         """What its stack costs beside the first words."""
         room = self.read(task, ROOM)
