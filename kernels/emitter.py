@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 from llvmlite import ir
 
-from vmlab.isa import Trap, Variant
+from vmlab.isa import LETTERS, Trap, Variant
 from vmlab.kernels.context import TYPE_FAULT
 from vmlab.kernels.machine import Machine
 from vmlab.kernels.semantics import SEMANTICS
 from vmlab.kernels.values import F64, I1, I64, TAG, VOID, WORDS, i64, keep_apart, to_word
-from vmlab.stacks import LETTERS
 
 
 class Emitter(Machine, ABC):

@@ -7,8 +7,7 @@ coefficients are expressions over what the loop leaves alone, to be computed bef
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vmlab.isa import INT_MIN, Type
-from vmlab.stacks import LETTERS
+from vmlab.isa import INT_MIN, LETTERS, Type
 
 # The most loads and operations in an expression.
 MAX_TERM = 32

@@ -103,6 +103,10 @@ class Flow(enum.Enum):
     SWITCH = enum.auto()  # to the next instruction; before that, perhaps, other tasks go on
 
 
+# The words of a stack effect that stand for any type.
+LETTERS = frozenset("ABC")
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """A stack effect: the words popped and pushed, the top last."""

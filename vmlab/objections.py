@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from itertools import count, islice
 
 from vmlab.diagnostics import Diagnostic, Kind, Note, a, counted, either
-from vmlab.isa import TASKS, Flow, Opcode, Operand, Type
+from vmlab.isa import LETTERS, TASKS, Flow, Opcode, Operand, Type
 from vmlab.program import Function, Program, Span
-from vmlab.stacks import LETTERS, Stack, Steps, Words
+from vmlab.stacks import Stack, Steps, Words
 from vmlab.unknown import UNKNOWN, fits
 
 _SHOWN = 8

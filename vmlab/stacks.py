@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from vmlab.isa import TASKS, Flow, Opcode, Operand, Type, Variant
+from vmlab.isa import LETTERS, TASKS, Flow, Opcode, Operand, Type, Variant
 from vmlab.program import Function, Instruction, Program, Variable
 from vmlab.unknown import UNKNOWN, fits
-
-# The words of a stack effect that stand for any type.
-LETTERS = frozenset("ABC")
 
 # How deep stacks are compared after an error, which keeps that linear.
 _COMPARED = 256

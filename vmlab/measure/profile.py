@@ -67,8 +67,8 @@ def profile(
         executable = find(_ENGINE).build(_instrumented(program, blocks), counting=False)
     except ProgramError:
         raise EngineUnavailable(
-            f"a function has {MAX_FRAME_WORDS:,} words of locals and operands or nearly so: there is"
-            " no room for what counting its instructions takes"
+            f"a function has {MAX_FRAME_WORDS:,} words of locals and operands, or nearly so: there"
+            " is no room for what counting its instructions takes"
         ) from None
     outcome = supervisor.call(executable, args, roomier).outcome
     if outcome.interrupted:
