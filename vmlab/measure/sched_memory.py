@@ -1,106 +1,22 @@
-"""How much a process grows by tasks that wait: each system in a process of its own, this module.
-
-`python -m vmlab.measure.sched_memory SYSTEM TASKS` prints the bytes a task. What the operating
-system's kernel keeps for a thread is not in it."""
+"""How much a process grows by tasks that wait, each system in a process of its own."""
 
 from __future__ import annotations
 
-import asyncio
-import importlib
-import mmap
-import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
-from pathlib import Path
 
-Look = Callable[[], None]
+from vmlab.measure.sched_systems import Unavailable
+
+# Not imported: it is what that process runs.
+_PROGRAM = "vmlab.measure.sched_parked"
 
 
 def bytes_parked(system: str, tasks: int) -> float:
     """The bytes of each of so many tasks, measured in another process. Raises Unavailable."""
-    from vmlab.measure.sched_systems import Unavailable
-
     # -P: not from the working directory, whose folder `vmlab` may be no whole package.
-    command = [sys.executable, "-P", "-m", __name__, system, str(tasks)]
+    command = [sys.executable, "-P", "-m", _PROGRAM, system, str(tasks)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
         reason = ended.stderr.strip().splitlines()[-1:]
         raise Unavailable(f"its memory could not be measured: {' '.join(reason)}")
     return float(ended.stdout)
-
-
-def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
-
-
-def _greenlets(tasks: int, look: Look) -> None:
-    greenlet = importlib.import_module("greenlet").greenlet
-    main = greenlet.getcurrent()
-    waiting = [greenlet(main.switch) for _ in range(tasks)]
-    for each in waiting:
-        each.switch()
-    look()
-
-
-def _coroutines(tasks: int, look: Look) -> None:
-    make = """
-        local tasks = ...
-        waiting = {}
-        for i = 1, tasks do
-            waiting[i] = coroutine.create(function() coroutine.yield() end)
-            coroutine.resume(waiting[i])
-        end"""
-    runtime = importlib.import_module("lupa").LuaRuntime()
-    runtime.execute(make, tasks)
-    look()
-
-
-def _asyncio(tasks: int, look: Look) -> None:
-    async def main() -> None:
-        never = asyncio.Event()
-        waiting = [asyncio.create_task(never.wait()) for _ in range(tasks)]
-        await asyncio.sleep(0)
-        look()
-        for task in waiting:
-            task.cancel()
-
-    asyncio.run(main())
-
-
-def _threads(tasks: int, look: Look) -> None:
-    end = threading.Event()
-    waiting = [threading.Thread(target=end.wait) for _ in range(tasks)]
-    for thread in waiting:
-        thread.start()
-    look()
-    end.set()
-
-
-def _vm(tasks: int, look: Look) -> None:
-    from vmlab.measure.sched_vm import parked
-
-    parked(tasks)
-    look()
-
-
-_SYSTEMS = {
-    "greenlet": _greenlets,
-    "lua": _coroutines,
-    "asyncio": _asyncio,
-    "threads": _threads,
-    "vm": _vm,
-}
-
-
-def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # at once, whatever waits
-    system, tasks = _SYSTEMS[sys.argv[1]], int(sys.argv[2])
-    system(1, lambda: None)  # what the system itself takes is there by now
-    before = _resident()
-    system(tasks, lambda: print((_resident() - before) / tasks))
-
-
-if __name__ == "__main__":
-    main()
