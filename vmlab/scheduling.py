@@ -93,12 +93,12 @@ class Scheduling:
         go, own = self._go(operation, system), self.cells[operation, system.name]
         medians = [
             (statistics.median(theirs), statistics.median(ours))
-            for theirs, ours in zip(go.rounds, own.rounds, strict=False)
+            for theirs, ours in zip(go.rounds, own.rounds, strict=True)
         ]
         if any(ours <= 0 for _, ours in medians):
             return None  # the clock cannot see it
         ratios = [theirs / ours for theirs, ours in medians]
-        if len(ratios) == 1:  # bytes, which are counted
+        if operation is Operation.PARKED:  # counted, and once
             return Interval(ratios[0], ratios[0], ratios[0], 1.0)
         ratios_in_all = sum(self._compared(o, s) for o in Operation for s in self.systems)
         return median_interval(ratios, corrected(ratios_in_all))

@@ -13,7 +13,7 @@ from vmlab.measure.sched_memory import bytes_parked
 from vmlab.measure.sched_systems import BATCH, STAGES, Clock, Operation, System, Unavailable
 from vmlab.outcome import Limits
 from vmlab.report.sched_report import schema, typical
-from vmlab.scheduling import ABSENT, Distribution
+from vmlab.scheduling import ABSENT, Cell, Distribution
 
 
 class FakeGo(System):
@@ -142,6 +142,32 @@ def test_without_go_the_message_says_what_would_help(monkeypatch):
     monkeypatch.setattr(sched_go.shutil, "which", lambda *_, **__: None)
     with pytest.raises(Unavailable, match=r"pip install 'vmlab\[peers\]'"):
         sched_go.Go(1).measure(Operation.YIELD, 10)
+
+
+def test_a_go_program_that_fails_says_why(monkeypatch, tmp_path):
+    program = tmp_path / "fails"
+    program.write_text("#!/bin/sh\necho out of memory >&2\nexit 2\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sched_go, "built", lambda: (program, "go0"))
+    with pytest.raises(Unavailable, match="its program failed: out of memory"):
+        sched_go.Go(1).measure(Operation.YIELD, 10)
+
+
+def test_a_system_that_fails_in_a_later_round_has_no_samples():
+    """Else its ratios would be of fewer rounds than the bounds need."""
+
+    class Failing(System):
+        name = "failing"
+
+        def measure(self, operation, samples):
+            if len(cell.rounds) == 2:
+                raise Unavailable("no more threads")
+            return [1.0] * samples
+
+    cell = Cell()
+    for _ in range(4):
+        scheduling._measure(Failing(), Operation.LAUNCH, cell)
+    assert (cell.rounds, cell.reason) == ([], "no more threads")
 
 
 def test_a_distribution():

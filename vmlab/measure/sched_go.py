@@ -23,6 +23,7 @@ from vmlab.measure.sched_systems import (
 
 _PARKED = 100_000
 _BUILD_SECONDS = 300
+_LAST_WORDS = 200  # characters of its message that a reason repeats
 
 _ON_BOTH = {
     Operation.LAUNCH, Operation.LATENCY, Operation.YIELD, Operation.UNBUFFERED, Operation.BUFFERED,
@@ -52,10 +53,12 @@ class Go(System):
         run = subprocess.run(
             command,
             env={**os.environ, "GOMAXPROCS": str(self.workers)},
-            check=True,
+            check=False,
             capture_output=True,
             text=True,
         )
+        if run.returncode:
+            raise Unavailable(f"its program failed: {run.stderr.strip()[-_LAST_WORDS:]}")
         return [float(line) for line in run.stdout.split()]
 
 
@@ -92,7 +95,7 @@ def built() -> tuple[Path, str]:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Unavailable(f"`{go}` does not work: {error}") from None
         if ended.returncode:
-            raise Unavailable(f"`{go} {command[0]}` failed: {ended.stderr.strip()[-200:]}")
+            raise Unavailable(f"`{go} {command[0]}` failed: {ended.stderr.strip()[-_LAST_WORDS:]}")
         return ended.stdout
 
     version = run("version").split()[2]

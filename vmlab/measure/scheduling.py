@@ -104,6 +104,7 @@ def _measure(system: System, operation: Operation, cell: Cell) -> None:
         samples = system.measure(operation, max(10, round(_SAMPLES * system.share)))
     except Unavailable as error:
         cell.reason = str(error)
+        cell.rounds.clear()  # as many as the others have, or none: they are compared round by round
         return
     if samples is None:
         cell.reason = ABSENT
