@@ -47,10 +47,8 @@ def books_table(comparisons: Sequence[Comparison], format: str) -> str:
         if predicted is not None and measured is not None:
             ratio = comparison.ratio(FULL, MEASURED)
             ratios.append(ratio.median)
-            left = measured - predicted
-            sign = "-" if left < 0 else ""
             cells = [significant(predicted), significant(measured), interval(ratio)]
-            cells.append(f"{sign}{significant(abs(left))}")
+            cells.append(significant(measured - predicted))
         rows.append([program_name(comparison), *cells])
     if len(comparisons) > 1:
         rows.append(["geometric mean", "", "", mean(ratios, len(comparisons)), ""])

@@ -89,12 +89,8 @@ def _share(cost: Cost | str) -> str:
     return f"{cost.share:.0%}"
 
 
-def _signed(value: float) -> str:
-    return f"{'-' if value < 0 else ''}{significant(abs(value))}"
-
-
 def _interval(ns: Interval) -> str:
-    return f"{_signed(ns.median)} ({_signed(ns.low)} to {_signed(ns.high)})"
+    return f"{significant(ns.median)} ({significant(ns.low)} to {significant(ns.high)})"
 
 
 def notes(attribution: Attribution) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from vmlab.measure.statistics import Interval
 
@@ -10,11 +11,11 @@ _UNITS = (("ns", 1e-9), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0))
 
 
 def significant(value: float) -> str:
-    """Three significant digits, never an exponent: 0.0123, 1.23, 12.3, 123, 12,346."""
-    rounded = float(f"{value:.3g}")
-    if rounded >= 100:
+    """Three significant digits, never an exponent: 0.0123, 1.23, 12.3, 123, 12,346, -1.23."""
+    rounded = Decimal(f"{value:#.3g}")
+    if abs(rounded) >= 100:
         return f"{value:,.0f}"
-    return f"{rounded:#.3g}" if rounded >= 1e-4 else f"{rounded:g}"
+    return f"{rounded:f}" if rounded else "0"
 
 
 def duration(seconds: float) -> str:

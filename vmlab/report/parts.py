@@ -76,8 +76,5 @@ def _part(comparison: Comparison, name: str, lower: str | None) -> Part:
 
 def bounded(part: Part, *, signed: bool = False) -> str:
     """A part as text: 0.485 (0.470 to 0.500), with a + in front of what is added if `signed`."""
-    value, low, high = (
-        f"{'-' if number < 0 else ''}{significant(abs(number))}"
-        for number in (part.value, part.low, part.high)
-    )
+    value, low, high = map(significant, (part.value, part.low, part.high))
     return f"{'+' if signed and part.value >= 0 else ''}{value} ({low} to {high})"
