@@ -12,13 +12,12 @@ from vmlab.outcome import format_number
 from vmlab.report import opcodes
 from vmlab.report.json_report import machine_facts
 from vmlab.report.notes import labelled
-from vmlab.report.numbers import listing, significant
+from vmlab.report.numbers import listing, significant, with_bounds
 from vmlab.report.table import MARKUP_OF_ONE_LINE, NONE
 
 if TYPE_CHECKING:
     from vmlab.attribution import Attribution, Cost, Scheme
     from vmlab.explanation import Explanation
-    from vmlab.measure.statistics import Interval
 
 SCHEMA = "vmlab-explain/2"
 
@@ -79,7 +78,7 @@ def _cell(cost: Cost | str) -> str:
     if isinstance(cost, str):
         return cost
     unresolved = "" if cost.resolved else ", not resolved"
-    return f"{_interval(cost.nanoseconds)}{unresolved}"
+    return f"{with_bounds(cost.nanoseconds)}{unresolved}"
 
 
 def _share(cost: Cost | str) -> str:
@@ -87,10 +86,6 @@ def _share(cost: Cost | str) -> str:
     if isinstance(cost, str) or cost.share is None or not cost.resolved:
         return NONE
     return f"{cost.share:.0%}"
-
-
-def _interval(ns: Interval) -> str:
-    return f"{significant(ns.median)} ({significant(ns.low)} to {significant(ns.high)})"
 
 
 def notes(attribution: Attribution) -> list[str]:
@@ -128,7 +123,7 @@ def _sum(attribution: Attribution) -> str:
     if not rest.resolved:
         return (
             f"no difference is resolved between {full} and the sum of work and the added parts:"
-            f" {_interval(rest.nanoseconds)} ns an instruction"
+            f" {with_bounds(rest.nanoseconds)} ns an instruction"
         )
     more = "more" if rest.nanoseconds.median > 0 else "less"
     sizes = (abs(bound) for bound in (rest.nanoseconds.low, rest.nanoseconds.high))

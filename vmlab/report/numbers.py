@@ -34,6 +34,11 @@ def interval(ratio: Interval) -> str:
     return f"{median} ({low} to {high})"
 
 
+def with_bounds(value: Interval) -> str:
+    """What is no ratio: 0.485 (0.470 to 0.500)."""
+    return f"{significant(value.median)} ({significant(value.low)} to {significant(value.high)})"
+
+
 def listing(items: Sequence[str]) -> str:
     """a, b and c"""
     return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vmlab.measure.statistics import CONFIDENCE
-from vmlab.report.numbers import significant
+from vmlab.report.numbers import with_bounds
 from vmlab.report.table import NONE
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ def _percent(share: Interval | None) -> str:
 
 
 def _bounded(ns: Interval | None) -> str:
-    if ns is None:
-        return NONE
-    return f"{significant(ns.median)} ({significant(ns.low)} to {significant(ns.high)})"
+    return NONE if ns is None else with_bounds(ns)
 
 
 def notes(times: OpcodeTimes) -> list[str]:
