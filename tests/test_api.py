@@ -35,6 +35,25 @@ def test_assemble():
     assert program.run().result == 3
 
 
+@pytest.mark.parametrize(
+    ("type_", "value", "message"),
+    [
+        ("int", 2**63, "9223372036854775808 does not fit in 64 bits"),
+        ("int", 1.0, "is an int, not 1.0"),
+        ("int", True, "is an int, not True"),
+        ("float", True, "is a float, not True"),
+        ("float", "1.5", "is a float, not '1.5'"),
+        ("float", 10**400, "no float is so large"),
+    ],
+)
+def test_arguments_of_another_type_are_refused(type_, value, message):
+    program = vmlab.assemble(f"func main(x: {type_})\n    ret\nend\n")
+    with pytest.raises(ValueError) as info:
+        program.run(x=value)
+    assert "main's parameter 'x'" in str(info.value)
+    assert message in str(info.value)
+
+
 def test_unknown_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="module 'vmlab' has no attribute 'lod'"):
         vmlab.lod  # noqa: B018

@@ -6,7 +6,9 @@ import math
 import struct
 import threading
 from dataclasses import dataclass
+from numbers import Real
 
+from vmlab.diagnostics import a
 from vmlab.isa import INT_MAX, Trap, Type
 from vmlab.program import Number, Program
 
@@ -186,10 +188,14 @@ def bind_arguments(program: Program, given: dict[str, Number]) -> tuple[Number, 
 
 
 def _checked(name: str, type_: Type, value: Number) -> Number:
+    kind = Real if type_ is Type.FLOAT else int
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise ValueError(f"main's parameter '{name}' is {a(type_)}, not {value!r}")
     if type_ is Type.FLOAT:
-        return float(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"main's parameter '{name}' is an int, not {value!r}")
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(f"main's parameter '{name}': no float is so large") from None
     if not -(2**63) <= value < 2**63:
         raise ValueError(f"main's parameter '{name}': {value} does not fit in 64 bits")
     return value
