@@ -9,13 +9,12 @@ Names are interned: a name's 64-bit hash, made unique within the program, stands
 import hashlib
 from typing import NamedTuple
 
-from vmlab.isa import INT_MAX, WORD_BYTES
+from vmlab.isa import INT_MAX
 from vmlab.kernels.context import NAME_FAULT
 from vmlab.kernels.values import I64, i64
 
 # An entry: the name, and what it stands for. The name 0 marks a free entry.
 ENTRY_WORDS = 2
-ENTRY_BYTES = ENTRY_WORDS * WORD_BYTES
 
 
 class Table(NamedTuple):
