@@ -10,6 +10,7 @@ from vmlab.report.numbers import counted, duration, interval, listing, significa
         (0.01234, "0.0123"), (1.2345, "1.23"), (1, "1.00"), (9.996, "10.0"), (12.34, "12.3"),
         (99.96, "100"), (123.4, "123"), (12_345.6, "12,346"), (0, "0"),
         (0.000012345, "0.0000123"), (-1.2345, "-1.23"), (-123.4, "-123"), (-12_345.6, "-12,346"),
+        (float("inf"), "inf"), (float("nan"), "NaN"),
     ],
 )  # fmt: skip
 def test_three_significant_digits(value, text):

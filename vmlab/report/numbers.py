@@ -12,10 +12,11 @@ _UNITS = (("ns", 1e-9), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0))
 
 def significant(value: float) -> str:
     """Three significant digits, never an exponent: 0.0123, 1.23, 12.3, 123, 12,346, -1.23."""
-    rounded = Decimal(f"{value:#.3g}")
+    text = f"{value:#.3g}"
+    rounded = float(text)
     if abs(rounded) >= 100:
         return f"{value:,.0f}"
-    return f"{rounded:f}" if rounded else "0"
+    return f"{Decimal(text):f}" if rounded else "0"
 
 
 def duration(seconds: float) -> str:
