@@ -91,8 +91,9 @@ class TaskExecutable(NativeExecutable):
             "segments": self.segment_words(words, max_depth),
             "channels": self.channel_words(words),
         }
+        flags = dict.fromkeys(sizes, "--max-heap") | {"segments": "--max-heap or --max-depth"}
         self._regions = {
-            name: Region(size, "tasks and channels", "--max-heap") for name, size in sizes.items()
+            name: Region(size, "tasks and channels", flags[name]) for name, size in sizes.items()
         }
         context = self.state.context
         for name, region in self._regions.items():

@@ -216,6 +216,20 @@ def test_more_than_there_are_addresses(engine: str, limits: Limits, flag: str) -
     assert x.call((), Limits()).outcome.output == (1,)
 
 
+@pytest.mark.parametrize("engine", ["inlined", "template", "threaded", "inlined+stackful"])
+@pytest.mark.parametrize(
+    ("limits", "flag"), [(Limits(max_heap=2**62), "heap"), (Limits(max_depth=2**62), "depth")]
+)
+def test_tasks_that_need_more_than_there_are_addresses(
+    engine: str, limits: Limits, flag: str
+) -> None:
+    text = "func f(n: int)\nload n\ncall f\nyield\nret\nend\nfunc main() -> int\npush 1\nret\nend"
+    x = executable(text, engine, False)
+    with pytest.raises(EngineUnavailable, match=f"lower .*--max-{flag}"):
+        x.call((), limits)
+    assert x.call((), Limits()).outcome.result == 1
+
+
 def test_a_heap_larger_than_the_machine() -> None:
     """It is address space until it is used."""
     text = "func main(n: int) -> int\nload n\nnewarr float\nlen\nret\nend"
