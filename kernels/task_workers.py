@@ -117,7 +117,7 @@ class WorkersExecutable(TaskStraightExecutable):
             for number in range(1, self._workers):
                 start_deep_thread(partial(serve, number), daemon=True)
                 started += 1
-        except (RuntimeError, MemoryError) as error:
+        except (OSError, MemoryError) as error:
             reason = EngineUnavailable(f"cannot start {self._workers} workers ({error})")
             self._decide(reason, 0)
         self._serve(0)

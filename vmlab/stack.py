@@ -57,11 +57,16 @@ def _ask() -> MachineStack:
 
 def start_deep_thread(work: Callable[[], None], *, daemon: bool) -> None:
     """Start `work` on a thread with a stack of `DEEP_BYTES`. The process ends without waiting for
-    a daemon."""
+    a daemon. Raises OSError where the system grants no such thread."""
     with _starting:
         before = threading.stack_size(DEEP_BYTES)
         try:
             threading.Thread(target=work, name="vmlab", daemon=daemon).start()
+        except RuntimeError:
+            raise OSError(
+                f"the system grants no thread with {DEEP_BYTES:,} bytes of address space for its"
+                " stack: allow more with `ulimit -v` and `ulimit -u`"
+            ) from None
         finally:
             threading.stack_size(before)
 

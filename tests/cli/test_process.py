@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -230,6 +231,20 @@ def test_a_full_disk_is_reported_in_one_line():
         )
     assert done.returncode == exits.FAILED
     assert re.fullmatch(r"Error: .*No space left on device\n", done.stderr)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of the address space")
+def test_a_system_that_grants_no_thread_is_told_of(tmp_path):
+    program = tmp_path / "ends.vm"
+    program.write_text("func main()\n    ret\nend\n")
+    done = subprocess.run(
+        command("run", str(program), "--engine", "reference"),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (700 << 20, 700 << 20)),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == exits.FAILED
+    assert re.fullmatch(r"Error: the system grants no thread .*`ulimit -v`.*\n", done.stderr)
 
 
 def with_closed_stdout(*arguments):

@@ -631,7 +631,7 @@ def test_threads_that_the_system_refuses(monkeypatch: pytest.MonkeyPatch) -> Non
 
     def start(work: Callable[[], None], *, daemon: bool) -> None:
         if len(started) == 2:
-            raise RuntimeError("can't start new thread")
+            raise OSError("the system grants no thread")
         started.append(work)
         start_deep_thread(work, daemon=daemon)
 
