@@ -151,6 +151,34 @@ def test_code_can_be_followed_after_a_call() -> None:
 
 
 @pytest.mark.parametrize("counting", [True, False])
+def test_the_place_of_an_operation_whose_result_is_kept_later(counting: bool) -> None:
+    """It is written as `s0 %= s1` where the block ends, at `jz`."""
+    text = """func main() -> int
+        push 1
+        push 0
+        jz one
+        push 0
+        jmp divide
+    one:
+        push 0
+    divide:
+        mod
+        push 0
+        jz two
+        push 0
+        jmp result
+    two:
+        push 0
+    result:
+        add
+        ret
+    end"""
+    trap = CPython(assemble(text), counting).call((), Limits()).outcome.trap
+    assert trap == Reference(assemble(text), True).call((), Limits()).outcome.trap
+    assert trap is not None and trap.chain[0].instruction == 6
+
+
+@pytest.mark.parametrize("counting", [True, False])
 def test_an_interruption_before_the_program_begins(counting: bool) -> None:
     executable = CPython(assemble(RECURSION), counting)
     assert executable.call((2,), Limits()).outcome.output == (5,)
