@@ -111,6 +111,7 @@ def test_a_picture_beside_the_report(sched):
         (["--plot", "-"], "needs a file"),
         (["--plot", "x.txt"], "does not end in .svg, .png or .pdf"),
         (["--plot", "x.png", "--output", "x.png"], "the same file"),
+        (["--plot", "x.png", "--output", "./x.png"], "the same file"),
         (["--plot", "none/x.png"], "cannot write 'none/x.png'"),
     ],
 )

@@ -84,6 +84,12 @@ def bad(parameter: str, message: str) -> click.BadParameter:
     return click.BadParameter(message, param_hint=parameter)
 
 
+def keep(path: str, output: str | None, what: str) -> None:
+    """See that --output does not overwrite what is read."""
+    if output is not None and Path(output).exists() and Path(output).samefile(path):
+        raise bad("--output", f"'{output}' is {what} itself")
+
+
 def _choice(name: str, names: Iterable[str]) -> str:
     from vmlab.diagnostics import closest
 
@@ -191,8 +197,7 @@ def open_inputs(
     """The program and `main`'s arguments, of a command whose report must not overwrite the
     program."""
     program = open_program(name)
-    if output is not None and Path(output).exists() and Path(output).samefile(program.source.path):
-        raise bad("--output", f"'{output}' is the program itself")
+    keep(program.source.path, output, "the program")
     return program, parse_arguments(program, assignments)
 
 

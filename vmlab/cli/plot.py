@@ -59,7 +59,7 @@ def plot_option(what: str, no_terminal: str | None = None) -> Callable[[_Command
 
 
 def check_plot(plot: str | None, output: str | None) -> None:
-    if plot is not None and plot == output:
+    if plot is not None and output is not None and Path(plot).resolve() == Path(output).resolve():
         raise click.UsageError("--output and --plot name the same file")
 
 
