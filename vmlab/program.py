@@ -66,7 +66,7 @@ class Instruction:
         return self.operand
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Function:
     """A function. `labels` are (name, instruction index) pairs in the order of the source."""
 
@@ -78,9 +78,10 @@ class Function:
     labels: tuple[tuple[str, int], ...] = ()
     span: Span = field(default=Span(0, 0), compare=False)
 
-    @property
+    @cached_property
     def slots(self) -> tuple[Variable, ...]:
-        """What `load` and `store` index: the parameters, then the locals."""
+        """What `load` and `store` index: the parameters, then the locals. Made once: there may be
+        as many instructions that name one."""
         return self.params + self.locals
 
 

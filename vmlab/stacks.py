@@ -101,11 +101,8 @@ class Steps:
 
     def variable(self, function: Function, instruction: Instruction) -> Variable:
         """The local or global that an instruction names."""
-        index = instruction.target
-        if instruction.opcode.operand is Operand.GLOBAL:
-            return self._program.globals[index]
-        params = len(function.params)
-        return function.params[index] if index < params else function.locals[index - params]
+        of_program = instruction.opcode.operand is Operand.GLOBAL
+        return (self._program.globals if of_program else function.slots)[instruction.target]
 
     def bound(self, function: Function, instruction: Instruction) -> Bound:
         """What `step` must know of an instruction beside its opcode."""
