@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vmlab.engines import ENGINES, EngineUnavailable, Executable
+from vmlab.engines import ENGINES, EngineUnavailable, Executable, find
 from vmlab.expectations import check_executable
 from vmlab.measure.sampling import Progress, timed_limits
 from vmlab.outcome import Limits, Outcome, Place, TrapReport, format_number, same_value
@@ -93,6 +93,12 @@ class Pair(NamedTuple):
 
     counting: Executable
     timed: Executable
+
+    @classmethod
+    def of(cls, program: Program, name: str) -> Pair:
+        """Raises `EngineUnavailable`."""
+        engine = find(name)
+        return cls(engine.build(program, counting=True), engine.build(program, counting=False))
 
 
 def agree(

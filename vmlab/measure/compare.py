@@ -64,7 +64,7 @@ def compare(
     for done, name in enumerate(names):
         progress(f"building {name}", done, len(names), None)
         try:
-            pairs[name] = _build(program, name)
+            pairs[name] = Pair.of(program, name)
             built[name] = _describe(name, pairs[name].timed)
         except EngineUnavailable as reason:
             built[name] = Built(name, find(name).adds)
@@ -129,11 +129,6 @@ def _check_rounds(rounds: int, comparisons: int) -> None:
             f"{rounds} rounds are too few: {comparisons + 1} engines need --rounds {least} at least"
             f" for intervals that hold together with {CONFIDENCE:.0%} confidence"
         )
-
-
-def _build(program: Program, name: str) -> Pair:
-    engine = find(name)
-    return Pair(engine.build(program, counting=True), engine.build(program, counting=False))
 
 
 def _describe(name: str, executable: Executable) -> Built:

@@ -88,9 +88,7 @@ def count(
     for done, engine in enumerate(chosen):
         progress(f"building {engine.name}", done, len(chosen), None)
         try:
-            pairs[engine.name] = Pair(
-                engine.build(program, counting=True), engine.build(program, counting=False)
-            )
+            pairs[engine.name] = Pair.of(program, engine.name)
         except EngineUnavailable as reason:
             unable[engine.name] = str(reason)
 
