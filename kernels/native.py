@@ -207,11 +207,12 @@ def fingerprint() -> str:
 
 
 def cache_directory() -> Path:
-    """$VMLAB_CACHE_DIR, or the user's cache directory; in it a folder a fingerprint."""
+    """$VMLAB_CACHE_DIR, or the user's cache directory; in it a folder a fingerprint. Absolute: Go's
+    compiler, which has its cache there, too, takes no other."""
     root = os.environ.get("VMLAB_CACHE_DIR")
     if not root:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vmlab"
-    return Path(root) / fingerprint()
+    return Path(root).absolute() / fingerprint()
 
 
 def _path(name: str) -> Path:

@@ -73,6 +73,12 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     assert executable.call((10,), Limits()).outcome.result == 55
 
 
+def test_its_place_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VMLAB_CACHE_DIR", "cache")
+    assert native.cache_directory().parent == tmp_path / "cache"
+
+
 def test_a_full_disk_is_left_no_fuller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Path, target: Path) -> Path:
         raise OSError(errno.ENOSPC, "No space left on device")
