@@ -59,11 +59,11 @@ policies = itertools.cycle(POLICIES)
 turns = itertools.cycle(COMPOSED)
 optimised = itertools.cycle([True] + 9 * [False])
 
-# Together 2 000 programs, in parts that run side by side; every tenth one also in the builds for
-# timing, which take the most time to make.
+# Together 2 000 programs, in parts that run side by side; every tenth one also in the builds of
+# straight code for timing, which take the most time to make.
 PARTS, EXAMPLES = 8, 250
 
-# Programs with tasks, every tenth one also in the builds for timing. `long_run` checks more.
+# Programs with tasks, every tenth one also in those builds. `long_run` checks more.
 TASK_EXAMPLES = 80
 
 # Programs with tasks whose order does not matter.
