@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from vmlab.engines import Executable, Sample
+from vmlab.isa import Trap
 from vmlab.outcome import Limits
 from vmlab.program import Number
 from vmlab.stack import start_deep_thread
@@ -23,9 +24,7 @@ class Supervisor:
     context manager; the thread ends with it."""
 
     def __enter__(self) -> Supervisor:
-        self._jobs: queue.SimpleQueue[Callable[[], Sample] | None] = queue.SimpleQueue()
-        # None asks for a stop.
-        self._results: queue.SimpleQueue[Sample | BaseException | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         start_deep_thread(self._serve, daemon=True)
         return self
 
@@ -34,10 +33,7 @@ class Supervisor:
 
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
-            try:
-                self._results.put(job())
-            except BaseException as error:
-                self._results.put(error)
+            job()
 
     def call(
         self,
@@ -49,9 +45,25 @@ class Supervisor:
     ) -> Sample:
         """Run it, and return when it has ended. Ctrl-C and `limits.timeout` end it with the trap
         `interrupted`. `on_output` is given the values printed, in order and once each, while the
-        program runs and at its end."""
-        with _ctrl_c(lambda: self._results.put(None)):
-            self._jobs.put(lambda: executable.call(args, limits, iterations))
+        program runs and at its end. Raises KeyboardInterrupt where a run ends by itself before it
+        has seen a Ctrl-C."""
+        # None asks for a stop.
+        results: queue.SimpleQueue[Sample | BaseException | None] = queue.SimpleQueue()
+        interrupted = False
+
+        def job() -> None:
+            try:
+                results.put(executable.call(args, limits, iterations))
+            except BaseException as error:
+                results.put(error)
+
+        def react() -> None:
+            nonlocal interrupted
+            interrupted = True
+            results.put(None)
+
+        with _ctrl_c(react):
+            self._jobs.put(job)
             deadline = math.inf if limits.timeout is None else time.monotonic() + limits.timeout
             stopping = False
             shown = 0
@@ -60,9 +72,7 @@ class Supervisor:
                 if stopping or on_output is not None:
                     patience = min(patience, _PATIENCE)
                 try:
-                    result = self._results.get(
-                        timeout=max(patience, 0) if patience < math.inf else None
-                    )
+                    result = results.get(timeout=max(patience, 0) if patience < math.inf else None)
                     if result is not None:
                         break
                     stopping = True
@@ -80,7 +90,10 @@ class Supervisor:
                 raise result
             if on_output is not None:
                 on_output(result.outcome.output[shown:])
-            return result
+        trap = result.outcome.trap
+        if interrupted and (trap is None or trap.trap is not Trap.INTERRUPTED):
+            raise KeyboardInterrupt
+        return result
 
 
 @contextmanager

@@ -385,7 +385,7 @@ def test_output_is_seen_while_it_runs(build: tuple[str, bool]) -> None:
     assert trap_of(sample) is Trap.INTERRUPTED
     assert sample.outcome.output == tuple(seen)
     assert len(looks) >= 3
-    assert looks[0] > 0
+    assert any(looks[:-1])
 
 
 @every_build
