@@ -82,3 +82,11 @@ def test_an_unknown_format_or_output_is_refused(table):
     result = table("a.json", "--output", "nowhere/table.txt")
     assert result.exit_code == exits.USAGE
     assert "Invalid value for --output: cannot write 'nowhere/table.txt'" in result.stderr
+
+
+def test_a_result_is_not_written_over(table):
+    before = Path("a.json").read_bytes()
+    result = table("b.json", "a.json", "--output", "./a.json")
+    assert result.exit_code == exits.USAGE
+    assert "Invalid value for --output: './a.json' is the result itself" in result.stderr
+    assert Path("a.json").read_bytes() == before

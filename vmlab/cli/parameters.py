@@ -185,14 +185,19 @@ def parse_arguments(program: Program, assignments: Sequence[tuple[str, str]]) ->
     return values
 
 
+def check_output(output: str | None, path: str, what: str) -> None:
+    """What a command has read is not for it to write over."""
+    if output is not None and Path(output).exists() and Path(output).samefile(path):
+        raise bad("--output", f"'{output}' is {what}")
+
+
 def open_inputs(
     name: str, assignments: Sequence[tuple[str, str]], output: str | None
 ) -> tuple[Program, dict[str, Number]]:
     """The program and `main`'s arguments, of a command whose report must not overwrite the
     program."""
     program = open_program(name)
-    if output is not None and Path(output).exists() and Path(output).samefile(program.source.path):
-        raise bad("--output", f"'{output}' is the program itself")
+    check_output(output, program.source.path, "the program itself")
     return program, parse_arguments(program, assignments)
 
 
