@@ -18,6 +18,8 @@ from vmlab import __version__
 from vmlab.cli import exits
 from vmlab.engines import ENGINES
 
+RESULTS = Path(__file__).parents[2] / "results"
+
 # Both print a value first, so that one sees that they have begun.
 TIGHT_LOOP = """\
 func main()
@@ -232,11 +234,24 @@ def test_a_full_disk_is_reported_in_one_line():
     assert re.fullmatch(r"Error: .*No space left on device\n", done.stderr)
 
 
-def test_stdout_may_be_closed():
+@pytest.mark.parametrize("arguments", [["list"], ["plot", str(RESULTS / "fib.json")]])
+def test_stdout_may_be_closed(arguments):
     done = subprocess.run(
-        command("list"), preexec_fn=lambda: os.close(1), stderr=subprocess.PIPE, text=True
+        command(*arguments), preexec_fn=lambda: os.close(1), stderr=subprocess.PIPE, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_stderr_may_be_closed():
+    few = ("--engines", "switch,textbook", "--rounds", "6", "--json", "--arg", "n=3")
+    done = subprocess.run(
+        command("compare", "fib", *few),
+        preexec_fn=lambda: os.close(2),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert '"verdict"' in done.stdout
 
 
 def on_a_terminal(*arguments, **environment):

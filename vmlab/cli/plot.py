@@ -98,6 +98,8 @@ def drawn(results: Sequence[Comparison], path: str) -> str | bytes:
 def _ascii_only() -> bool:
     from vmlab.report.bars import MARKS
 
+    if sys.stdout is None:  # it is closed
+        return True
     try:
         MARKS.encode(sys.stdout.encoding)
     except UnicodeEncodeError:

@@ -12,7 +12,7 @@ class Status:
     """Use it as a context manager: the line is gone when it ends."""
 
     def __enter__(self) -> Status:
-        self._shown = sys.stderr.isatty()
+        self._shown = sys.stderr is not None and sys.stderr.isatty()  # None: it is closed
         return self
 
     def __call__(
