@@ -280,12 +280,19 @@ def on_a_terminal(*arguments, **environment):
 
 @pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}])
 def test_progress_is_shown_on_a_terminal_and_gone_at_the_end(environment):
-    written, code = on_a_terminal(*COMPARE, **environment)
+    written, code = on_a_terminal(*COMPARE, **{"TERM": "xterm", **environment})
     assert code == 0
     assert "building inlined (0/2)" in written
     assert re.search(r"timing \(\d+/11, \d+ s left\)", written)
     assert "\r\x1b[K" in written.rpartition("timing")[2]
     assert not re.search(r"\x1b\[[\d;]*m", written)
+
+
+def test_nothing_moves_on_a_terminal_that_cannot_erase():
+    written, code = on_a_terminal(*COMPARE, TERM="dumb")
+    assert code == 0
+    assert "\x1b" not in written
+    assert "timing" not in written
 
 
 def test_nothing_moves_off_a_terminal():
