@@ -5,6 +5,10 @@ the table of handlers. The CPU can learn for each handler what tends to follow i
 
 Switch: the handlers are blocks of one function and all go back to the one `switch`, so that a
 single indirect jump decides everything.
+
+Either can have several handlers an opcode, which the instructions of a program take in turn. Then
+fewer of them share a jump (Ertl and Gregg, "Optimizing indirect branch prediction accuracy in
+virtual machine interpreters", PLDI 2003: static replication, round-robin).
 """
 
 from typing import NamedTuple
@@ -48,19 +52,42 @@ def _function(module, name, parameters):
     return function
 
 
-class Threaded:
+class Dispatch:
     """`emit_handler(dispatch, handler, b, registers, context, heap)` is called for each of the
     handlers, a dict by name in the order of their opcodes, and ends in `next`. `kind` is what the
-    registers are a tuple of."""
+    registers are a tuple of. The opcodes of a replica are those of the one before, and so many
+    more as there are handlers."""
 
+    REPLICAS = 1
+
+    def __init__(self, handlers):
+        self._codes = {name: code for code, name in enumerate(handlers)}
+        self._code = 0  # the opcode of the handler that is being emitted
+
+    def _replicated(self, handlers):
+        """The handlers of all replicas, in the order of their opcodes, each with its place in
+        machine code."""
+        for replica in range(self.REPLICAS):
+            mark = f".replica{replica}" if replica else ""
+            for handler in handlers.values():
+                yield f"op.{handler.name}{mark}", handler
+
+    def opcode(self, name):
+        """That of another handler, in the replica of this one."""
+        return self._codes[name] + self._code // len(self._codes) * len(self._codes)
+
+
+class Threaded(Dispatch):
     CONVENTION = "preserve_nonecc"
 
     def __init__(self, module, handlers, kind, emit_handler):
+        super().__init__(handlers)
         # The table stays in a register from handler to handler, like the context and the heap.
         entry = ir.FunctionType(I64, [*_types(kind), WORDS, WORDS, WORDS.as_pointer()])
         functions = []
-        for name in handlers:
-            function = _function(module, f"op.{name}", entry.args)
+        replicated = list(self._replicated(handlers))
+        for label, _ in replicated:
+            function = _function(module, label, entry.args)
             function.calling_convention = self.CONVENTION
             functions.append(function)
         self._entry = entry.as_pointer()
@@ -69,7 +96,8 @@ class Threaded:
         self._table.linkage = "internal"
         self._table.global_constant = True
         self._table.initializer = ir.Constant(table, functions)
-        for handler, function in zip(handlers.values(), functions, strict=True):
+        for code, (_, handler) in enumerate(replicated):
+            self._code, function = code, functions[code]
             *registers, context, heap, _ = function.args
             b = ir.IRBuilder(function.append_basic_block())
             emit_handler(self, handler, b, kind(*registers), context, heap)
@@ -95,10 +123,9 @@ class Threaded:
         return b.call(target, arguments, cconv=self.CONVENTION, tail=tail)
 
 
-class Switch:
-    """As `Threaded`."""
-
+class Switch(Dispatch):
     def __init__(self, module, handlers, kind, emit_handler):
+        super().__init__(handlers)
         types = _types(kind)
         self._function = _function(module, "interpret", [*types, WORDS, WORDS])
         *initial, context, heap = self._function.args
@@ -116,9 +143,9 @@ class Switch:
         keep_apart(b)
         switch = b.switch(self._opcode, invalid)
         self._come_from(ir.IRBuilder(entry), initial, "entry")
-        for code, handler in enumerate(handlers.values()):
-            self._handler = handler
-            block = self._function.append_basic_block(f"op.{handler.name}")
+        for code, (label, handler) in enumerate(self._replicated(handlers)):
+            self._code, self._label = code, label
+            block = self._function.append_basic_block(label)
             switch.add_case(ir.Constant(I64, code), block)
             emit_handler(self, handler, ir.IRBuilder(block), self._registers, context, heap)
 
@@ -135,4 +162,15 @@ class Switch:
         return b.call(self._function, [*registers, context, heap])
 
     def next(self, b, registers, _context, _heap) -> None:
-        self._come_from(b, registers, self._handler.name)
+        self._come_from(b, registers, self._label)
+
+
+class ReplicatedThreaded(Threaded):
+    REPLICAS = 16
+
+
+class ReplicatedSwitch(Switch):
+    REPLICAS = 16
+
+
+REPLICATED = {Threaded: ReplicatedThreaded, Switch: ReplicatedSwitch}

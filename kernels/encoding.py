@@ -10,8 +10,10 @@ running code replaces words of it. Every form of an instruction has as many word
 
 import struct
 from array import array
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain, cycle
 
 from vmlab.isa import (
     COROUTINES,
@@ -189,12 +191,20 @@ PLAIN = InstructionSet(RAW, late=False)
 class Encoded:
     """`words` with `halt` first; `places[w]` is the instruction that the word w belongs to, None
     for one that belongs to none; `entry` is where main starts; `functions` is where each starts,
-    by its interned name."""
+    by its interned name; `opcodes` are the places of the program's opcodes."""
 
     words: list[int]
     places: list[Place | None]
     entry: int
     functions: dict[int, int]
+    opcodes: list[int]
+
+    def replicated(self, handlers: int, replicas: int) -> "Encoded":
+        """With instructions that take the replicas of their handler in turn."""
+        words, turns = self.words.copy(), defaultdict(lambda: cycle(range(replicas)))
+        for place in self.opcodes:
+            words[place] += handlers * next(turns[words[place]])
+        return replace(self, words=words)
 
     def region(self) -> Region:
         """A copy of the words for a program to run from."""
@@ -260,7 +270,8 @@ class _Encoder:
             self.names[function_name(function)]: offsets[0]
             for function, offsets in zip(self.program.functions, starts, strict=True)
         }
-        return Encoded(self.words, self.places, starts[self.program.main_index][0], functions)
+        entry, opcodes = starts[self.program.main_index][0], list(chain.from_iterable(starts))
+        return Encoded(self.words, self.places, entry, functions, opcodes)
 
     def _start_words(self, function):
         """Before a function stand its locals as they start, where zeros would not do."""

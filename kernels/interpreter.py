@@ -52,8 +52,8 @@ class InterpreterExecutable(CompiledExecutable):
         self.instructions = instructions
         self._graph = CallGraph.of(program)
         self._spare = emitter.SPARE_SLOTS
-        self._encoded = encoded
-        self._code = encoded.region()
+        self._encoded = encoded.replicated(len(instructions.handlers), dispatch.REPLICAS)
+        self._code = self._encoded.region()
         context = self.state.context
         context.code = self._code.address
         context.entry = self._code.address + WORD_BYTES * self._encoded.entry

@@ -14,6 +14,7 @@ that `encoding` has for them, but that a callee clears its locals itself.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 from vmlab.isa import Flow, Operand, Trap, Variant, further_stack_words
 from vmlab.kernels import register_text
@@ -182,7 +183,8 @@ def encode_operations(program, counting: bool) -> Encoded:
         names[function_name(function)]: offsets[0]
         for function, offsets in zip(program.functions, starts, strict=True)
     }
-    return Encoded(words, places, starts[program.main_index][0], functions)
+    opcodes = list(chain.from_iterable(starts))
+    return Encoded(words, places, starts[program.main_index][0], functions, opcodes)
 
 
 def _window(operations: OperationSet, program, operation: Operation) -> Iterator[int]:

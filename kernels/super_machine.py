@@ -3,7 +3,7 @@ instructions pushes for the next stays out of memory.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vmlab.blocks import basic_blocks
@@ -65,14 +65,16 @@ def encode_super(program: Program) -> Encoded:
     the operands where they are."""
     instructions = SUPER[program.has_tasks]
     encoded = encode(program, instructions)
-    words = {place: word for word, place in reversed(list(enumerate(encoded.places)))}
+    words = {encoded.places[word]: word for word in encoded.opcodes}
+    opcodes = []
     for start, parts in instructions.blocks(program):
         at = start.instruction
         for part in parts:
             name = "+".join(handler.name for handler in part)
-            encoded.words[words[Place(start.function, at)]] = instructions.codes[name]
+            opcodes.append(words[Place(start.function, at)])
+            encoded.words[opcodes[-1]] = instructions.codes[name]
             at += len(part)
-    return encoded
+    return replace(encoded, opcodes=opcodes)
 
 
 class SuperExecutable(InterpreterExecutable):

@@ -159,6 +159,8 @@ ENGINES: dict[str, Engine] = {
                   "switch", "super"),
         _composed("quickened", "instructions that rewrite themselves for the types seen", "tagged",
                   "switch", "tagged", "quickened"),
+        _composed("replicated", "16 handlers an instruction, used in turn", "threaded",
+                  "threaded", "replicated"),
         Engine("textbook", "control: plain Numba, written by hand", "switch",
                "vmlab.kernels.textbook:textbook"),
         Engine("reference", "oracle: plain Python, for reading", None,
@@ -193,7 +195,9 @@ TECHNIQUES = {
     "super": "frequent sequences as one instruction",
     "quickened": "instructions that rewrite themselves for the types and names seen",
 }
-PARTS = REPRESENTATIONS | LATE | SWITCHES | POLICIES | TECHNIQUES
+# or handlers in numbers, whatever they do.
+REPLICATION = {"replicated": "16 handlers an instruction, used in turn"}
+PARTS = REPRESENTATIONS | LATE | SWITCHES | POLICIES | TECHNIQUES | REPLICATION
 
 # The engines that add a mechanism each to the one before; the others stand beside the ladder.
 LADDER = (*BASES, "tagged", "boxed", "late")
@@ -209,6 +213,7 @@ GROUPS = {
     "published": (
         *(name for name in ENGINES if name != "reference"),
         *(f"threaded+{part}" for part in ("tagged", *TECHNIQUES)),
+        "switch+replicated",
     ),
 }
 
@@ -243,7 +248,7 @@ def bases(part: str) -> tuple[str, ...]:
     """What this part can be added to."""
     if part in SWITCHES:
         return COMPILED
-    return INTERPRETERS if part in POLICIES | TECHNIQUES else BASES[1:]
+    return INTERPRETERS if part in POLICIES | TECHNIQUES | REPLICATION else BASES[1:]
 
 
 def _composition(name: str, base: str, parts: list[str]) -> Engine:
@@ -257,7 +262,7 @@ def _composition(name: str, base: str, parts: list[str]) -> Engine:
             )
     for part in parts:
         # Why `inlined` has no other values and names is for the engine to say.
-        if part in SWITCHES | POLICIES | TECHNIQUES and base not in bases(part):
+        if part not in REPRESENTATIONS | LATE and base not in bases(part):
             raise ValueError(f"'{name}': '{part}' can be added to {' and '.join(bases(part))} only")
     representations = [part for part in parts if part in REPRESENTATIONS]
     if len(representations) > 1 or len(set(parts)) < len(parts):

@@ -1,6 +1,6 @@
 """The differential test for as long as one likes: `python -m tests.differential.long_run 100000 7`
-checks 100 000 programs from seed 7, the builds for timing on every tenth; with `tasks` behind it,
-programs with tasks and channels."""
+checks 100 000 programs from seed 7, straight code for timing on every tenth; with `tasks` behind
+it, programs with tasks and channels."""
 
 from __future__ import annotations
 

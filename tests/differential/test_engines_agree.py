@@ -59,16 +59,19 @@ policies = itertools.cycle(POLICIES)
 turns = itertools.cycle(COMPOSED)
 optimised = itertools.cycle([True] + 9 * [False])
 
-# Together 2 000 programs, in parts that run side by side; every tenth one also in the builds for
-# timing, which take the most time to make.
+# Together 2 000 programs, in parts that run side by side; every tenth one also in the builds of
+# straight code for timing, which take the most time to make.
 PARTS, EXAMPLES = 8, 250
 
-# Programs with tasks, every tenth one also in the builds for timing. `long_run` checks more.
+# Programs with tasks, every tenth one also in those builds. `long_run` checks more.
 TASK_EXAMPLES = 80
 
 # Programs with tasks whose order does not matter.
 FAN_EXAMPLES = 30
 
+
+# Those whose builds for timing do not compile each program anew: every program runs in them.
+LOADED = ("threaded", "switch", "tagged", "boxed", "late", "cpython", "textbook")
 
 _units: dict[str, native.Unit] = {}
 
@@ -82,7 +85,8 @@ def _loaded_once(name: str, *how: Any) -> native.Unit:
 
 @patch.object(interpreter, "compile_cached", _loaded_once)
 def check(text: str, timed: bool = True) -> Outcome:
-    """Run on every engine, in the build that counts and, if so asked, in the one for timing."""
+    """Run on every engine, in the build that counts and, where that is quick or if so asked, in the
+    one for timing."""
     program = assemble(text)
     args = bind_arguments(program, {})
     expected = ENGINES["reference"].build(program, counting=True).call(args, LIMITS).outcome
@@ -102,7 +106,8 @@ def check(text: str, timed: bool = True) -> Outcome:
             continue
         found = counting.call(args, LIMITS).outcome
         assert not expected.differences(found), (name, expected, found)
-        if timed and not fuel_ran_out and (name != composed or next(optimised)):
+        built = name in LOADED or (timed and (name != composed or next(optimised)))
+        if built and not fuel_ran_out:
             build = find(name).build(program, counting=False)
             found = build.call(args, UNLIMITED, iterations=2).outcome
             assert not expected.differences(found), (name, "timed", expected, found)

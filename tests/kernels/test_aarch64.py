@@ -37,7 +37,7 @@ WITH_TASKS = ("inlined", "template", "threaded", "switch", "switch+copy+barrier"
 
 # What else can be composed: with `--aarch64`.
 FURTHER = ("boxed", "register", "switch+cells", "template+boxed+late", "threaded+barrier")
-FURTHER += ("threaded+cached", "threaded+quickened", "threaded+super")
+FURTHER += ("threaded+cached", "threaded+quickened", "threaded+super", "replicated")
 FURTHER_WITH_TASKS = (
     *STRAIGHT[2:],
     *INTERPRETERS[2:],

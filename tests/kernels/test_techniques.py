@@ -11,12 +11,15 @@ import pytest
 from native_engines import executable, run
 from test_machine_code import body, code_of
 
+from vmlab import corpus
 from vmlab.assembler import assemble
 from vmlab.engines import EngineUnavailable, find
 from vmlab.isa import Trap
+from vmlab.kernels.dispatch import REPLICATED, Threaded
 from vmlab.kernels.encoding import PLAIN
+from vmlab.kernels.interpreter import InterpreterExecutable
 from vmlab.machinecode import count_indirect_jumps
-from vmlab.outcome import Limits
+from vmlab.outcome import Limits, bind_arguments
 
 on_x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="facts about x86-64 code")
 
@@ -178,3 +181,87 @@ def test_what_subroutine_calls_knows_what_tasks_cost() -> None:
         assert run(text, "subroutine", counting, max_heap=64 + 32).trap is None
         trapped = run(text, "subroutine", counting, max_heap=64 + 31).trap
         assert trapped is not None and trapped.trap is Trap.OUT_OF_MEMORY
+
+
+# Replicas
+
+REPLICAS = REPLICATED[Threaded].REPLICAS
+
+
+def replicas(executable: InterpreterExecutable) -> list[int]:
+    """Of the handlers that the instructions have, in the order of the code."""
+    words, count = executable._code.words, len(executable.instructions.handlers)
+    return [words[place] // count for place in executable._encoded.opcodes]
+
+
+@pytest.mark.parametrize("base", ["threaded", "switch"])
+def test_instructions_take_replicas_in_turn(base: str) -> None:
+    pushes = 2 * REPLICAS + 1
+    text = "func main()\n" + "push 7\nprint\n" * pushes + "ret\nend"
+    found = replicas(executable(text, f"{base}+replicated", False))
+    each = [k % REPLICAS for k in range(pushes)]
+    assert found == [replica for k in each for replica in (k, k)] + [0]
+    assert set(replicas(executable(text, base, False))) == {0}
+
+
+def test_a_sequence_is_one_instruction_that_takes_a_replica() -> None:
+    text = "func main(n: int) -> int\n" + "load n\npush 1\nadd\nstore n\n" * 3 + "load n\nret\nend"
+    built = executable(text, "threaded+super+replicated", False)
+    assert replicas(built)[:3] == [0, 1, 2]
+    assert built.call((4,), Limits()).outcome.result == 7
+
+
+@on_x86
+def test_replicas_have_the_jumps_of_their_dispatch() -> None:
+    code = code_of("replicated", SUM)
+    assert count_indirect_jumps(code, "x86_64") == REPLICAS * (len(PLAIN.handlers) - 1)
+    code = code_of("switch+replicated", SUM)
+    assert count_indirect_jumps(code, "x86_64") == 1
+    # A target for each: only those of `halt` have been joined again.
+    targets = re.findall(r"^\s+\.quad\s+(\.LBB\w+)$", code, re.M)
+    assert len(targets) == REPLICAS * len(PLAIN.handlers)
+    assert len(set(targets)) > REPLICAS * (len(PLAIN.handlers) - 1)
+
+
+QUICKENED = SUM.replace("load total\n    load n", "load total\n    load n\n    push 0\n    add")
+
+
+@pytest.mark.parametrize("base", ["threaded", "switch"])
+def test_an_instruction_that_quickens_keeps_its_replica(base, monkeypatch, tmp_path) -> None:
+    # Fewer replicas take less time to compile, and must not get into the cache of the others.
+    monkeypatch.setenv("VMLAB_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(f"vmlab.kernels.dispatch.Replicated{base.title()}.REPLICAS", 2)
+    built = find(f"{base}+quickened+replicated").build(assemble(QUICKENED), counting=True)
+    before = list(built._code.words), replicas(built)
+    assert {0, 1} <= set(before[1])
+    expected = run(QUICKENED, "reference", True, (9,))
+    for _ in range(2):
+        assert not expected.differences(built.call((9,), Limits()).outcome)
+        assert replicas(built) == before[1] and list(built._code.words) != before[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["threaded+cached", "switch+register", "threaded+boxed+late", "switch+tagged+quickened"],
+)
+def test_replicas_of_everything(name: str, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("VMLAB_CACHE_DIR", str(tmp_path))
+    base = name.split("+")[0]
+    monkeypatch.setattr(f"vmlab.kernels.dispatch.Replicated{base.title()}.REPLICAS", 2)
+    expected = run(CALLS, "reference", True, (6,))
+    for counting in True, False:
+        built = find(f"{name}+replicated").build(assemble(CALLS), counting=counting)
+        assert set(replicas(built)) == {0, 1}
+        assert not expected.differences(built.call((6,), Limits()).outcome)
+
+
+@pytest.mark.parametrize("part", ["copy+barrier", "super", "quickened"])
+def test_replicas_with_tasks(part: str, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("VMLAB_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("vmlab.kernels.dispatch.ReplicatedThreaded.REPLICAS", 2)
+    text = corpus.source("philosophers")
+    args = bind_arguments(assemble(text), {})
+    expected = run(text, "reference", True, args)
+    built = find(f"threaded+{part}+replicated").build(assemble(text), counting=True)
+    assert set(replicas(built)) == {0, 1}
+    assert not expected.differences(built.call(args, Limits()).outcome)

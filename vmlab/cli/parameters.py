@@ -136,7 +136,10 @@ engines_option = click.option(
 )
 
 rounds_option = click.option(
-    "--rounds", type=whole_number(1), metavar="N", help="How often every engine is timed."
+    "--rounds",
+    type=whole_number(1),
+    metavar="N",
+    help="How often every engine is timed.  [default: 31]",
 )
 
 quick_option = click.option("--quick", is_flag=True, help="Fewer rounds, wider intervals.")

@@ -63,7 +63,7 @@ def check_plot(plot: str | None, output: str | None) -> None:
         raise click.UsageError("--output and --plot name the same file")
 
 
-@click.command()
+@click.command(short_help="Draw what each engine of the ladder adds.")
 @click.argument("paths", metavar="RESULT...", nargs=-1, required=True)
 @click.option(
     "--output",

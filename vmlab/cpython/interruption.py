@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 _ask = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _ask.argtypes = (ctypes.c_ulong, ctypes.py_object)
-_NOTHING = ctypes.py_object()
 
 
 class Interrupted(BaseException):
@@ -26,11 +25,13 @@ class Interruptible:
     def __init__(self) -> None:
         self._asking = threading.Lock()
         self._thread: int | None = None  # where a call runs
+        self._asked = False
 
     def interrupt(self) -> None:
         """Raise `Interrupted` in the call, if one runs."""
         with self._asking:
             if self._thread is not None:
+                self._asked = True
                 _ask(self._thread, Interrupted)
 
     def call(self, work: Callable[[], None]) -> BaseException | None:
@@ -61,4 +62,16 @@ class Interruptible:
     def _settle(self, thread: int) -> None:
         while self._asking.locked():
             time.sleep(0)
-        _ask(thread, _NOTHING)
+        if self._asked:
+            self._strike(thread)
+
+    def _strike(self, thread: int) -> None:
+        """Ask once more, which replaces what is pending, and let it strike. To take a request back
+        would leave CPython 3.11 looking for it for ever: at the start of the next function that a
+        debugger or a coverage tool follows."""
+        try:
+            _ask(thread, Interrupted)
+            while True:
+                time.sleep(0)
+        except Interrupted:
+            self._asked = False

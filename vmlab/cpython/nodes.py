@@ -85,7 +85,8 @@ class Nodes:
             and isinstance(value.left, ast.Name)
             and value.left.id == name
         ):
-            return self.add_to(name, value.op, value.right)
+            # What traps is the operation, whose instruction this need not be.
+            return ast.copy_location(self.add_to(name, value.op, value.right), value)
         return self.assign([self.target(name)], value)
 
     def add_to(self, name: str, op: ast.operator, value: ast.expr) -> ast.stmt:
