@@ -53,6 +53,13 @@ def test_output_goes_to_a_file(table):
     assert "slow takes 2.00" in Path("table.txt").read_text()
 
 
+def test_output_to_a_dash_goes_to_stdout(table, vmlab):
+    assert table("a.json", "--output", "-").stdout == table("a.json").stdout
+    chosen = vmlab("superinstructions", "sum", "--output", "-")
+    assert (chosen.exit_code, chosen.stdout) == (0, vmlab("superinstructions", "sum").stdout)
+    assert not Path("-").exists()
+
+
 @pytest.mark.parametrize(
     ("content", "code", "message"),
     [
