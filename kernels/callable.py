@@ -28,6 +28,9 @@ STATES = 16
 
 _NUMBA = {Type.INT: types.int64, Type.FLOAT: types.float64, None: types.none}
 
+# What is taken for a parameter of a type.
+_TAKEN = {Type.INT: types.Integer, Type.FLOAT: (types.Integer, types.Float)}
+
 _numbers = itertools.count()
 _programs = weakref.WeakValueDictionary()
 
@@ -107,6 +110,10 @@ def _intrinsic(program, enter_address, states_address, busy_address, stack):
         if not needed <= given <= len(main.params):
             parameters = ", ".join(f"{p.name}: {p.type}" for p in main.params)
             raise TypingError(f"main takes ({parameters}), not {given} arguments")
+        for param, type_ in zip(main.params, args, strict=False):
+            # Numba would make an int of any float.
+            if not isinstance(type_, _TAKEN[param.type]):
+                raise TypingError(f"'{param.name}' is {param.type}, and {type_} was given")
         taken = types.Tuple([_NUMBA[p.type] for p in main.params[:given]])
         signature = types.Tuple([result_type, types.int64, types.int64])(taken)
 

@@ -28,7 +28,7 @@ from vmlab.kernels.context import (
 )
 from vmlab.kernels.slots import Slots
 from vmlab.kernels.values import CELL_WORDS, RAW
-from vmlab.outcome import Limits, Outcome, TrapReport
+from vmlab.outcome import Limits, Outcome, Place, TrapReport
 from vmlab.stack import machine_stack
 
 # Cells that an instruction can have in hand beyond those that slots refer to.
@@ -205,7 +205,16 @@ class NativeExecutable(Executable):
 
     def report(self, trap) -> TrapReport:
         """The trap that has just happened."""
-        return TrapReport(trap, self.call_chain())
+        return TrapReport(trap, self.call_chain() or self.entered(()))
+
+    def entered(self, launches):
+        """The chain of an interruption before the first instruction of a task, launched at the
+        first of these places, or of main: straight code has noted no call."""
+        function = self.program.main_index
+        if launches:
+            at = launches[0]
+            function = self.program.functions[at.function].code[at.instruction].target
+        return (Place(function, 0),)
 
     @abstractmethod
     def needs(self, max_depth: int) -> Needs:

@@ -118,7 +118,8 @@ class TaskExecutable(NativeExecutable):
             main = self.words(context.blocks, TASK_DESCRIPTOR_WORDS)
             return TrapReport(trap, self.chain(main), (), self._deadlock())
         task = self.words(context.current, TASK_DESCRIPTOR_WORDS)
-        return TrapReport(trap, self.chain(None), self._launches(task[RECORD]))
+        launches = self._launches(task[RECORD])
+        return TrapReport(trap, self.chain(None) or self.entered(launches), launches)
 
     def call_chain(self):
         return self.chain(None)

@@ -16,6 +16,7 @@ def test_load_run_and_compare():
     assert program.run(engine="inlined", n=100).result == 25
     comparison = vmlab.compare(program, ["inlined", "template"], {"n": 100}, quick=True)
     assert [row.engine.name for row in comparison.rows] == ["inlined", "template"]
+    assert str(comparison).startswith("engine ")
 
 
 def test_explain():

@@ -345,6 +345,12 @@ class Comparison:
 
         return from_json(text)
 
+    def __str__(self) -> str:
+        """The report as `vmlab compare` prints it."""
+        from vmlab.report import text
+
+        return text.report(self)
+
     def _repr_html_(self) -> str:
         from vmlab.report.html import html
 

@@ -254,8 +254,11 @@ def bases(part: str) -> tuple[str, ...]:
 def _composition(name: str, base: str, parts: list[str]) -> Engine:
     for part in parts:
         if part not in PARTS:
+            meant = closest(part, PARTS)
+            hint = f"; did you mean '{meant}'?" if meant else ""
             raise ValueError(
-                f"'{name}': '{part}' cannot be added to an engine (there are: {', '.join(PARTS)})"
+                f"'{name}': '{part}' cannot be added to an engine{hint}"
+                f" (there are: {', '.join(PARTS)})"
             )
     for part in parts:
         # Why `inlined` has no other values and names is for the engine to say.

@@ -28,9 +28,7 @@ class Supervisor:
     timed_out = False
 
     def __enter__(self) -> Supervisor:
-        self._jobs: queue.SimpleQueue[Callable[[], Sample] | None] = queue.SimpleQueue()
-        # None asks for a stop.
-        self._results: queue.SimpleQueue[Sample | BaseException | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         start_deep_thread(self._serve, daemon=True)
         return self
 
@@ -39,10 +37,7 @@ class Supervisor:
 
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
-            try:
-                self._results.put(job())
-            except BaseException as error:
-                self._results.put(error)
+            job()
 
     def call(
         self,
@@ -54,9 +49,25 @@ class Supervisor:
     ) -> Sample:
         """Run it, and return when it has ended. Ctrl-C and `limits.timeout` end it with the trap
         `interrupted`. `on_output` is given the values printed, in order and once each, while the
-        program runs and at its end."""
-        with _ctrl_c(lambda: self._results.put(None)):
-            self._jobs.put(lambda: executable.call(args, limits, iterations))
+        program runs and at its end. Raises KeyboardInterrupt where a run ends by itself before it
+        has seen a Ctrl-C."""
+        # None asks for a stop.
+        results: queue.SimpleQueue[Sample | BaseException | None] = queue.SimpleQueue()
+        interrupted = False
+
+        def job() -> None:
+            try:
+                results.put(executable.call(args, limits, iterations))
+            except BaseException as error:
+                results.put(error)
+
+        def react() -> None:
+            nonlocal interrupted
+            interrupted = True
+            results.put(None)
+
+        with _ctrl_c(react):
+            self._jobs.put(job)
             deadline = math.inf if limits.timeout is None else time.monotonic() + limits.timeout
             stopping = self.timed_out = False
             shown = 0
@@ -65,9 +76,7 @@ class Supervisor:
                 if stopping or on_output is not None:
                     patience = min(patience, _PATIENCE)
                 try:
-                    result = self._results.get(
-                        timeout=max(patience, 0) if patience < math.inf else None
-                    )
+                    result = results.get(timeout=max(patience, 0) if patience < math.inf else None)
                     if result is not None:
                         break
                     stopping = True
@@ -86,7 +95,9 @@ class Supervisor:
                 raise result
             if on_output is not None:
                 on_output(result.outcome.output[shown:])
-            return result
+        if interrupted and not result.outcome.interrupted:
+            raise KeyboardInterrupt
+        return result
 
 
 @contextmanager

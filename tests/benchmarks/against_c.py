@@ -43,9 +43,10 @@ def main() -> None:
             best = min(twins, key=lambda level: statistics.median(times[level]))
             ratios = [a / b for a, b in zip(times["inlined"], times[best], strict=True)]
             medians = [statistics.median(times[which]) for which in times]
-            rows.append([name, *medians, f"{statistics.median(ratios):.2f}", best])
+            rows.append([name, *medians, statistics.median(ratios), best])
     headers = ["program", "inlined, ms", *(f"C {level}, ms" for level in native.LEVELS)]
-    print(tabulate(rows, [*headers, "ratio", "to"], tablefmt="github", floatfmt=".3f"))
+    digits = ("", ".3f", ".3f", ".3f", ".2f", "")
+    print(tabulate(rows, [*headers, "ratio", "to"], tablefmt="github", floatfmt=digits))
 
 
 if __name__ == "__main__":

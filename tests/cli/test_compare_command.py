@@ -11,7 +11,7 @@ import tabulate
 from fakes import PROGRAM_OF_FOUR, Script, engines, trapped
 
 from vmlab.cli import exits
-from vmlab.comparison import Comparison
+from vmlab.comparison import DEFAULT_ROUNDS, Comparison
 from vmlab.engines import GROUPS
 from vmlab.isa import Trap
 from vmlab.outcome import Outcome
@@ -244,3 +244,9 @@ def test_a_group_stands_for_its_engines(vmlab, monkeypatch):
         result = vmlab("compare", "four.vm", "--engines", "one,both,two", "--quick", "--json")
     names = [engine["name"] for engine in json.loads(result.stdout)["engines"]]
     assert names == ["one", "two", "three"]
+
+
+def test_the_number_of_rounds_is_shown(vmlab):
+    for command in ("compare", "explain"):
+        shown = " ".join(vmlab(command, "--help").stdout.split())
+        assert f"How often every engine is timed. [default: {DEFAULT_ROUNDS}]" in shown

@@ -112,3 +112,9 @@ def test_doctor_finds_a_cache_that_cannot_be_written(vmlab, monkeypatch, tmp_pat
     assert result.exit_code == 0
     assert "no: Not a directory" in result.stdout
     assert "VMLAB_CACHE_DIR" in result.stdout
+
+
+def test_what_a_command_does_is_listed_whole(vmlab):
+    commands = vmlab("--help").stdout.partition("Commands:")[2]
+    assert "  list   " in commands
+    assert "..." not in commands

@@ -19,6 +19,8 @@ from vmlab import __version__
 from vmlab.cli import exits
 from vmlab.engines import ENGINES
 
+RESULTS = Path(__file__).parents[2] / "results"
+
 # Both print a value first, so that one sees that they have begun.
 TIGHT_LOOP = """\
 func main()
@@ -253,8 +255,9 @@ def with_closed_stdout(*arguments):
     )
 
 
-def test_stdout_may_be_closed():
-    done = with_closed_stdout("list")
+@pytest.mark.parametrize("arguments", [["list"], ["plot", str(RESULTS / "fib.json")]])
+def test_stdout_may_be_closed(arguments):
+    done = with_closed_stdout(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -264,6 +267,18 @@ def test_stdout_may_be_closed_when_a_run_is_interrupted(tmp_path):
     done = with_closed_stdout("run", str(program), "--timeout", "0.1")
     assert done.returncode == exits.INTERRUPTED
     assert "Traceback" not in done.stderr
+
+
+def test_stderr_may_be_closed():
+    few = ("--engines", "switch,textbook", "--rounds", "6", "--json", "--arg", "n=3")
+    done = subprocess.run(
+        command("compare", "fib", *few),
+        preexec_fn=lambda: os.close(2),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert '"verdict"' in done.stdout
 
 
 def on_a_terminal(*arguments, **environment):
@@ -292,12 +307,19 @@ def on_a_terminal(*arguments, **environment):
 
 @pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}])
 def test_progress_is_shown_on_a_terminal_and_gone_at_the_end(environment):
-    written, code = on_a_terminal(*COMPARE, **environment)
+    written, code = on_a_terminal(*COMPARE, **{"TERM": "xterm", **environment})
     assert code == 0
     assert "building inlined (0/2)" in written
     assert re.search(r"timing \(\d+/11, \d+ s left\)", written)
     assert "\r\x1b[K" in written.rpartition("timing")[2]
     assert not re.search(r"\x1b\[[\d;]*m", written)
+
+
+def test_nothing_moves_on_a_terminal_that_cannot_erase():
+    written, code = on_a_terminal(*COMPARE, TERM="dumb")
+    assert code == 0
+    assert "\x1b" not in written
+    assert "timing" not in written
 
 
 def test_nothing_moves_off_a_terminal():

@@ -155,7 +155,10 @@ def test_show_says_that_an_engine_has_no_code(vmlab, form, what):
     ("options", "message"),
     [
         (["--engine", "switch"], "switch reads the program as it is: leave --engine out, or add"),
+        (["--engine", "reference"], "reference reads the program as it is: leave --engine out\n"),
         (["--asm"], "--asm needs --engine NAME beside it"),
+        (["--engine", "switch", "--ir", "--asm"], "--ir and --asm exclude each other"),
+        (["--as", "python", "--ir"], "--as python goes without --engine, --ir, --asm and --task"),
         (["--engine", "swich", "--ir"], "did you mean 'switch'? (there are: inlined, "),
     ],
 )

@@ -53,6 +53,13 @@ def test_output_goes_to_a_file(table):
     assert "slow takes 2.00" in Path("table.txt").read_text()
 
 
+def test_output_to_a_dash_goes_to_stdout(table, vmlab):
+    assert table("a.json", "--output", "-").stdout == table("a.json").stdout
+    chosen = vmlab("superinstructions", "sum", "--output", "-")
+    assert (chosen.exit_code, chosen.stdout) == (0, vmlab("superinstructions", "sum").stdout)
+    assert not Path("-").exists()
+
+
 @pytest.mark.parametrize(
     ("content", "code", "message"),
     [
@@ -84,9 +91,9 @@ def test_an_unknown_format_or_output_is_refused(table):
     assert "Invalid value for --output: cannot write 'nowhere/table.txt'" in result.stderr
 
 
-def test_a_result_is_not_overwritten(table):
-    before = Path("a.json").read_text()
+def test_a_result_is_not_written_over(table):
+    before = Path("a.json").read_bytes()
     result = table("b.json", "a.json", "--output", "./a.json")
     assert result.exit_code == exits.USAGE
-    assert "'./a.json' is a result itself" in result.stderr
-    assert Path("a.json").read_text() == before
+    assert "Invalid value for --output: './a.json' is the result itself" in result.stderr
+    assert Path("a.json").read_bytes() == before

@@ -118,6 +118,11 @@ def test_wrong_arguments_are_a_typing_error(fib) -> None:
         fib(1, 2)
 
 
+def test_a_float_is_no_int(fib) -> None:
+    with pytest.raises(TypingError, match="'n' is int, and float64 was given"):
+        fib(10.9)
+
+
 def test_a_program_with_coroutines_is_refused() -> None:
     with pytest.raises(EngineUnavailable, match="no memory for tasks"):
         vmlab.assemble("func main()\n yield\n ret\nend\n").compile()

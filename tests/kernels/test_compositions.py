@@ -121,6 +121,7 @@ def test_nothing_is_added_to_values_in_ssa(name: str) -> None:
     ("name", "what"),
     [
         ("template+fast", "'fast' cannot be added"),
+        ("threaded+cop", "'cop' cannot be added to an engine; did you mean 'copy'"),
         ("template+tagged+boxed", "has one of tagged, boxed, cells"),
         ("switch+late+late", "every other part once"),
         ("reference+late", "parts can be added to inlined, template, threaded, switch$"),

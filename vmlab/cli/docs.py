@@ -50,8 +50,8 @@ def update(context: click.Context, paths: Sequence[str], only_check: bool) -> No
         ratios [LEFT/RIGHT...] FILE...
                         a row a program, a column a ratio of the times of two
                         engines; FILE may be a pattern such as results/*.json
-        books FILE...   a row a program: CPython's time as the ladder predicts it,
-                        as it is, and what is left
+        books FILE...   a row a program: the time that the ladder predicts for
+                        CPython, CPython's, and what is left
     """
     from vmlab.report.output import OutputFile
 

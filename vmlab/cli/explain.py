@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vmlab.outcome import Limits
 
 
-@click.command()
+@click.command(short_help="Show where an interpreter's time goes.")
 @click.argument("name", metavar="PROGRAM")
 @argument_option
 @rounds_option

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.command("list")
+@click.command("list", short_help="List the programs, the engines and their parts.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def list_(as_json: bool) -> None:
     """List the corpus of programs, the engines, and the parts that can be added to engines.

@@ -84,12 +84,6 @@ def bad(parameter: str, message: str) -> click.BadParameter:
     return click.BadParameter(message, param_hint=parameter)
 
 
-def keep(path: str, output: str | None, what: str) -> None:
-    """See that --output does not overwrite what is read."""
-    if output is not None and Path(output).exists() and Path(output).samefile(path):
-        raise bad("--output", f"'{output}' is {what} itself")
-
-
 def _choice(name: str, names: Iterable[str]) -> str:
     from vmlab.diagnostics import closest
 
@@ -142,7 +136,10 @@ engines_option = click.option(
 )
 
 rounds_option = click.option(
-    "--rounds", type=whole_number(1), metavar="N", help="How often every engine is timed."
+    "--rounds",
+    type=whole_number(1),
+    metavar="N",
+    help="How often every engine is timed.  [default: 31]",
 )
 
 quick_option = click.option("--quick", is_flag=True, help="Fewer rounds, wider intervals.")
@@ -191,13 +188,19 @@ def parse_arguments(program: Program, assignments: Sequence[tuple[str, str]]) ->
     return values
 
 
+def check_output(output: str | None, path: str, what: str) -> None:
+    """What a command has read is not for it to write over."""
+    if output is not None and Path(output).exists() and Path(output).samefile(path):
+        raise bad("--output", f"'{output}' is {what}")
+
+
 def open_inputs(
     name: str, assignments: Sequence[tuple[str, str]], output: str | None
 ) -> tuple[Program, dict[str, Number]]:
     """The program and `main`'s arguments, of a command whose report must not overwrite the
     program."""
     program = open_program(name)
-    keep(program.source.path, output, "the program")
+    check_output(output, program.source.path, "the program itself")
     return program, parse_arguments(program, assignments)
 
 

@@ -63,7 +63,7 @@ def check_plot(plot: str | None, output: str | None) -> None:
         raise click.UsageError("--output and --plot name the same file")
 
 
-@click.command()
+@click.command(short_help="Draw what each engine of the ladder adds.")
 @click.argument("paths", metavar="RESULT...", nargs=-1, required=True)
 @click.option(
     "--output",
@@ -98,6 +98,8 @@ def drawn(results: Sequence[Comparison], path: str) -> str | bytes:
 def _ascii_only() -> bool:
     from vmlab.report.bars import MARKS
 
+    if sys.stdout is None:  # it is closed
+        return True
     try:
         MARKS.encode(sys.stdout.encoding)
     except UnicodeEncodeError:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _ROUNDS = 15
 
 
-@click.command()
+@click.command(short_help="Compare the engines on many programs.")
 @click.argument("names", metavar="[PROGRAM]...", nargs=-1)
 @click.option(
     "--output",

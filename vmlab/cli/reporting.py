@@ -84,6 +84,11 @@ format_option = click.option(
 )
 
 
+def _file(path: str) -> str | None:
+    """The type of --output; - is stdout, as elsewhere."""
+    return None if path == "-" else path
+
+
 def report_options(what_json_has: str) -> Callable[[_Command], _Command]:
     """The options of a command that reports. It gets them as `report`."""
 
@@ -103,7 +108,7 @@ def report_options(what_json_has: str) -> Callable[[_Command], _Command]:
             click.option(
                 "--output",
                 metavar="FILE",
-                type=click.Path(),
+                type=_file,
                 help="Write the report to this file; JSON if its name ends in .json.",
             ),
         )
@@ -115,5 +120,5 @@ def report_options(what_json_has: str) -> Callable[[_Command], _Command]:
 
 
 output_option = click.option(
-    "--output", metavar="FILE", type=click.Path(), help="Write it to this file, not to stdout."
+    "--output", metavar="FILE", type=_file, help="Write it to this file, not to stdout."
 )

@@ -11,7 +11,7 @@ from vmlab.cli.reporting import Forms, Report, opened, report_options
 from vmlab.cli.status import Status
 
 
-@click.command()
+@click.command(short_help="Measure what tasks cost on the native scheduler.")
 @click.option("--quick", is_flag=True, help="11 rounds instead of 31.")
 @report_options("All samples")
 @plot_option("the distributions", "it needs a file here: the terminal has no room for it")

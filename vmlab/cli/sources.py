@@ -100,14 +100,11 @@ def _write(name: str, text: str, changed: bool) -> None:
 
 @click.command()
 @click.argument("program", metavar="[PROGRAM]", required=False)
-@click.option(
-    "--engine", type=parameters.engine, metavar="NAME", help="Show this engine's own code:"
-)
-@click.option("--ir", "form", flag_value="ir", help="Show its LLVM IR, optimised.")
+@click.option("--engine", type=parameters.engine, metavar="NAME", help="Show this engine's code.")
+@click.option("--ir", is_flag=True, help="Show its LLVM IR, optimised.")
 @click.option(
     "--asm",
-    "form",
-    flag_value="asm",
+    is_flag=True,
     help="Show its machine code, as assembly text. Without --engine: see above.",
 )
 @click.option(
@@ -130,7 +127,8 @@ def _write(name: str, text: str, changed: bool) -> None:
 def show(
     program: str | None,
     engine: Engine | None,
-    form: str | None,
+    ir: bool,
+    asm: bool,
     architecture: str | None,
     language: str | None,
     task_layout: bool,
@@ -144,12 +142,17 @@ def show(
     With --asm, but no --engine, PROGRAM is `spawn`, `switch` or `resume`: what the native scheduler
     does to tasks, with counts of instructions, conditional branches and indirect jumps. Without
     PROGRAM it is a table of these, for all architectures."""
-    of_tasks = form == "asm" and engine is None
+    of_tasks = asm and engine is None
     if architecture is not None and not (of_tasks and program is not None):
         raise click.UsageError("--arch goes with --asm and one of spawn, switch and resume")
-    alone = "--task-layout" if task_layout else language and f"--as {language}"
-    if alone and (engine is not None or form is not None or (task_layout and language)):
-        raise click.UsageError(f"{alone} goes without --engine, --ir, --asm and --as")
+    if ir and asm:
+        raise click.UsageError("--ir and --asm exclude each other")
+    if (task_layout or language) and (
+        engine is not None or ir or asm or (task_layout and language)
+    ):
+        alone = "--task-layout" if task_layout else f"--as {language}"
+        others = "--as" if task_layout else "--task-layout"
+        raise click.UsageError(f"{alone} goes without --engine, --ir, --asm and {others}")
     if task_layout:
         from vmlab.report import layouts
 
@@ -160,8 +163,8 @@ def show(
         return
     if program is None:
         raise click.UsageError("Missing argument 'PROGRAM'.")
-    if engine is None and form is not None:
-        raise click.UsageError(f"--{form} needs --engine NAME beside it")
+    if engine is None and ir:
+        raise click.UsageError("--ir needs --engine NAME beside it")
     loaded = open_program(program)
     if language is not None:
         from vmlab.cpython.source import translate
@@ -175,14 +178,14 @@ def show(
         click.echo(listing(loaded), nl=False)
         return
     executable = build(engine, loaded, counting=False)
-    match form:
-        case "ir":
-            text, lacks = executable.ir(), "makes no LLVM IR"
-        case "asm":
-            text, lacks = executable.machine_code(), "makes no machine code"
-        case _:
-            text = executable.listing()
-            lacks = "reads the program as it is: leave --engine out, or add --ir or --asm"
+    if ir:
+        text, lacks = executable.ir(), "makes no LLVM IR"
+    elif asm:
+        text, lacks = executable.machine_code(), "makes no machine code"
+    else:
+        text, lacks = executable.listing(), "reads the program as it is: leave --engine out"
+        if executable.machine_code() is not None:
+            lacks += ", or add --ir or --asm"
     if text is None:
         raise exits.Stop(f"{engine.name} {lacks}", exits.USAGE)
     click.echo(text.rstrip("\n"))

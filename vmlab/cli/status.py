@@ -1,7 +1,9 @@
-"""One line on the terminal about what is being done; nothing where stderr is no terminal."""
+"""One line on the terminal about what is being done; nothing where stderr is no terminal, or
+one that cannot erase it."""
 
 from __future__ import annotations
 
+import os
 import sys
 from types import TracebackType
 
@@ -12,7 +14,8 @@ class Status:
     """Use it as a context manager: the line is gone when it ends."""
 
     def __enter__(self) -> Status:
-        self._shown = sys.stderr.isatty()
+        terminal = sys.stderr is not None and sys.stderr.isatty()  # None: it is closed
+        self._shown = terminal and os.environ.get("TERM") != "dumb"
         return self
 
     def __call__(

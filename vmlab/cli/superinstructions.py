@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vmlab.measure.superinstructions import Choice, Validation
 
 
-@click.command()
+@click.command(short_help="Choose the superinstructions of `super`.")
 @click.argument("names", metavar="[PROGRAM]...", nargs=-1)
 @report_options("What the engine reads")
 def superinstructions(names: Sequence[str], report: Report) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from vmlab.cli.parameters import keep, open_result
+from vmlab.cli.parameters import check_output, open_result
 from vmlab.cli.reporting import format_option, opened, output_option
 
 
@@ -23,7 +23,7 @@ def table(paths: Sequence[str], layout: str | None, output: str | None) -> None:
 
     results = [open_result(path) for path in paths]
     for path in paths:
-        keep(path, output, "a result")
+        check_output(output, path, "the result itself")
     parts = []
     for result in results:
         title = f"{result.program.path}: {result.agreement.run}\n\n" if len(results) > 1 else ""
