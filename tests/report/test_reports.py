@@ -166,7 +166,7 @@ def test_a_damaged_result_is_refused_or_read_but_never_more(timed, wrong):
     for holder, key in list(places(data)):
         kept, holder[key] = holder[key], wrong
         try:
-            Comparison.from_json(json.dumps(data))
+            str(Comparison.from_json(json.dumps(data)))
         except ValueError as error:
             refused += 1
             assert "schema" in str(error)

@@ -61,14 +61,19 @@ def from_json(text: str) -> Comparison:
                 f" '{SCHEMA}': read it with the version that wrote it ({data.get('vmlab')})"
             )
         raise ValueError(f"expected a result in the schema '{SCHEMA}', found {found!r}")
+    import jsonschema
+
+    damaged = f"this result is damaged, it does not follow the schema '{SCHEMA}'"
     try:
+        jsonschema.validate(data, schema())
         comparison = _read_comparison(data)
         to_json(comparison)
+    except jsonschema.ValidationError as error:
+        # Such as that a whole array is not of some type.
+        message = error.message if len(error.message) < 200 else f"no {error.validator}"
+        raise ValueError(f"{damaged}: {error.json_path}: {message}") from None
     except _DAMAGE as error:
-        raise ValueError(
-            f"this result is damaged, it does not follow the schema '{SCHEMA}':"
-            f" {type(error).__name__}: {error}"
-        ) from None
+        raise ValueError(f"{damaged}: {type(error).__name__}: {error}") from None
     return comparison
 
 
