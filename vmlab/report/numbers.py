@@ -27,11 +27,16 @@ def duration(seconds: float) -> str:
 
 
 def interval(ratio: Interval) -> str:
-    """A ratio with its bounds: 14.2 (13.9 to 14.6). Close to 1 they get a digit more, so that one
-    sees on which side of it they are."""
+    """A ratio with its bounds: 14.2 (13.9 to 14.6). Close to 1 they get as many digits as show on
+    which side of it they are."""
     numbers = (ratio.median, ratio.low, ratio.high)
-    close = all(0.9 < number < 1.1 for number in numbers)
-    median, low, high = (f"{n:.3f}" if close else significant(n) for n in numbers)
+    if all(0.9 < number < 1.1 for number in numbers):
+        digits = 3
+        while digits < 9 and any(round(n, digits) == 1 != n for n in numbers):
+            digits += 1
+        median, low, high = (f"{n:.{digits}f}" for n in numbers)
+    else:
+        median, low, high = map(significant, numbers)
     return f"{median} ({low} to {high})"
 
 
