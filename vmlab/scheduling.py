@@ -49,7 +49,7 @@ class Distribution:
         return cls(
             count=len(ordered),
             p50=p50,
-            p99=ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)],
+            p99=ordered[-(-len(ordered) * 99 // 100) - 1],  # the nearest rank
             deviation=statistics.pstdev(ordered),
             mad=statistics.median(abs(sample - p50) for sample in ordered),
         )

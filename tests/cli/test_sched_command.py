@@ -174,6 +174,9 @@ def test_a_system_that_fails_in_a_later_round_has_no_samples():
 def test_a_distribution():
     found = Distribution.of([1.0, 2.0, 2.0, 3.0, 100.0])
     assert (found.count, found.p50, found.p99, found.mad) == (5, 2.0, 100.0, 1.0)
+    # By the nearest rank: one sample of a hundred lies above.
+    assert Distribution.of(range(1, 101)).p99 == 99
+    assert Distribution.of(range(1, 102)).p99 == 100
     assert found.deviation == pytest.approx(39.2, abs=0.1)
 
 
