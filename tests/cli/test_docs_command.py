@@ -112,6 +112,13 @@ def test_ratios_of_several_results_and_their_geometric_mean(update):
     ]
 
 
+def test_a_ratio_that_is_not_resolved_is_in_parentheses(update):
+    measure("results/e.json", named("epsilon"), fast=Script(MS), slow=Script(MS))
+    update(block("ratios slow/fast results/a.json results/e.json"))
+    rows = [cells(line) for line in content().splitlines()[2:]]
+    assert rows == [["alpha", "2.00"], ["epsilon", "(1.00)"], ["geometric mean", "1.41"]]
+
+
 def test_ratios_are_to_the_first_engine_unless_told_otherwise(update):
     update(block("ratios results/b.json"))
     header, _, *rows = map(cells, content().splitlines())

@@ -12,6 +12,7 @@ from vmlab.report.table import NONE
 
 if TYPE_CHECKING:
     from vmlab.comparison import Comparison
+    from vmlab.measure.statistics import Interval
 
 Ratio = tuple[str, str]
 
@@ -23,19 +24,19 @@ def to_baseline(comparison: Comparison) -> list[Ratio]:
 
 
 def ratio_table(comparisons: Sequence[Comparison], ratios: Sequence[Ratio], format: str) -> str:
-    """The medians of these ratios, and at the end their geometric means: the mean for which it is
-    all the same which engine's times are divided by which's (Fleming and Wallace, How not to lie
-    with statistics, CACM 29(3), 1986). A mean that is not over all programs says over how many."""
+    """The medians of these ratios, in parentheses where the bounds of a ratio hold 1; and at the end
+    their geometric means: the mean for which it is all the same which engine's times are divided by
+    which's (Fleming and Wallace, How not to lie with statistics, CACM 29(3), 1986). A mean that is
+    not over all programs says over how many."""
     import tabulate
 
-    medians = [[_median(c, ratio) for ratio in ratios] for c in comparisons]
+    found = [[_interval(c, ratio) for ratio in ratios] for c in comparisons]
     rows = [
-        [program_name(c), *(NONE if m is None else significant(m) for m in row)]
-        for c, row in zip(comparisons, medians, strict=True)
+        [program_name(c), *map(_cell, row)] for c, row in zip(comparisons, found, strict=True)
     ]
     if len(comparisons) > 1:
-        columns = zip(*medians, strict=True)
-        known = ([ratio for ratio in column if ratio is not None] for column in columns)
+        columns = zip(*found, strict=True)
+        known = ([ratio.median for ratio in column if ratio is not None] for column in columns)
         rows.append(["geometric mean", *(mean(ratios, len(comparisons)) for ratios in known)])
     return tabulate.tabulate(
         rows,
@@ -46,12 +47,19 @@ def ratio_table(comparisons: Sequence[Comparison], ratios: Sequence[Ratio], form
     )
 
 
-def _median(comparison: Comparison, ratio: Ratio) -> float | None:
+def _interval(comparison: Comparison, ratio: Ratio) -> Interval | None:
     """None where one of them was not timed, or folded the program."""
     try:
-        return comparison.ratio(*ratio).median
+        return comparison.ratio(*ratio)
     except ValueError:
         return None
+
+
+def _cell(ratio: Interval | None) -> str:
+    if ratio is None:
+        return NONE
+    median = significant(ratio.median)
+    return f"({median})" if ratio.low <= 1 <= ratio.high else median
 
 
 def mean(ratios: Sequence[float], programs: int) -> str:
