@@ -7,6 +7,7 @@ import random
 import statistics
 import time
 
+import click
 from tabulate import tabulate
 
 from vmlab import corpus
@@ -19,6 +20,7 @@ from . import native
 ROUNDS = 31
 
 
+@click.command(help=__doc__)
 def main() -> None:
     rows = []
     with Supervisor() as supervisor:

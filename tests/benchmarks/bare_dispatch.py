@@ -10,9 +10,9 @@ them; how the dispatch's own jumps follow each other is as it was.
 from __future__ import annotations
 
 import statistics
-import sys
 from collections.abc import Sequence
 
+import click
 from tabulate import tabulate
 
 from vmlab import corpus
@@ -28,6 +28,8 @@ from vmlab.measure.sampling import Subject, sample, silent
 from vmlab.outcome import Limits, bind_arguments
 from vmlab.program import Program
 from vmlab.supervise import Supervisor
+
+from . import arguments
 
 ENGINES = {"threaded": Threaded, "switch": Switch, "replicated": ReplicatedThreaded}
 PROGRAMS = ("collatz", "fib", "matmul", "nbody", "quicksort", "sieve", "stream_random", "sum")
@@ -87,10 +89,9 @@ def bare(name: str, program: Program, places: list[int]) -> InterpreterExecutabl
     return executable
 
 
-def nanoseconds(name: str) -> dict[str, float]:
+def nanoseconds(program: Program) -> dict[str, float]:
     """Of an instruction on the engines, and of its dispatch alone."""
-    program, clock = corpus.load(name), measure_clock()
-    args = bind_arguments(program, {})
+    clock, args = measure_clock(), bind_arguments(program, {})
     total = find("switch").build(program, counting=True).call(args, Limits()).outcome.instructions
     assert total is not None
     places = executed(program, args, total)
@@ -113,14 +114,16 @@ def nanoseconds(name: str) -> dict[str, float]:
     }
 
 
-def main(programs: Sequence[str]) -> None:
+@click.command(help=__doc__)
+@click.argument("programs", type=arguments.program_without_tasks, metavar="[PROGRAM...]", nargs=-1)
+def main(programs: Sequence[Program]) -> None:
     rows = []
-    for name in programs or PROGRAMS:
-        times = nanoseconds(name)
-        rows.append((name, *times.values()))
+    for program in programs or map(corpus.load, PROGRAMS):
+        times = nanoseconds(program)
+        rows.append((arguments.title(program), *times.values()))
     headers = ("ns an instruction", *times)
     print(tabulate(rows, headers, tablefmt="github", floatfmt=".2f"))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

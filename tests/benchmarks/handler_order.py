@@ -10,18 +10,21 @@ luck.
 from __future__ import annotations
 
 import statistics
-import sys
 from collections.abc import Sequence
 
+import click
 from tabulate import tabulate
 
 from vmlab import corpus
-from vmlab.engines import find
+from vmlab.cli import parameters
+from vmlab.engines import INTERPRETERS, Engine, find
 from vmlab.kernels.native import Unit
 from vmlab.measure.clock import measure_clock
 from vmlab.measure.sampling import Subject, sample, silent
 from vmlab.outcome import Limits, bind_arguments
 from vmlab.supervise import Supervisor
+
+from . import arguments
 
 ENGINES = ("switch", "threaded", "tagged", "boxed", "late")
 PROGRAMS = ("bubble_sort", "matmul", "nbody", "sieve")
@@ -35,7 +38,18 @@ class OneOrder(Unit):
     reordered = Unit.relocated
 
 
-def medians(engine: str, name: str) -> tuple[list[float], list[float]]:
+def interpreter(name: str) -> Engine:
+    """The type of an argument that names an engine with handlers."""
+    engine = parameters.engine(name)
+    if not set(INTERPRETERS).intersection(engine.parts):
+        bases = " and ".join(INTERPRETERS)
+        raise click.BadParameter(
+            f"'{name}' has no handlers to order; {bases} have, and what adds to them"
+        )
+    return engine
+
+
+def medians(engine: Engine, name: str) -> tuple[list[float], list[float]]:
     """Of the builds with an order each, and of those that draw one every round: the nanoseconds
     that a run takes."""
     program, clock = corpus.load(name), measure_clock()
@@ -43,7 +57,7 @@ def medians(engine: str, name: str) -> tuple[list[float], list[float]]:
     subjects = []
     with Supervisor() as supervisor:
         for build in range(2 * BUILDS):
-            executable = find(engine).build(program, counting=False)
+            executable = arguments.build(engine, program)
             if build < BUILDS:
                 executable.relocate()
                 executable._unit = OneOrder(**vars(executable._unit))
@@ -54,16 +68,18 @@ def medians(engine: str, name: str) -> tuple[list[float], list[float]]:
     return found[:BUILDS], found[BUILDS:]
 
 
-def main(engines: Sequence[str]) -> None:
+@click.command(help=__doc__)
+@click.argument("engines", type=interpreter, metavar="[ENGINE...]", nargs=-1)
+def main(engines: Sequence[Engine]) -> None:
     rows = []
-    for engine in engines or ENGINES:
+    for engine in engines or map(find, ENGINES):
         for name in PROGRAMS:
             fixed, drawn = medians(engine, name)
             spreads = (max(group) / min(group) for group in (fixed, drawn))
-            rows.append((engine, name, *spreads))
+            rows.append((engine.name, name, *spreads))
     headers = ("engine", "program", "one order a build", "an order a round")
     print(tabulate(rows, headers, tablefmt="github", floatfmt=".2f"))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

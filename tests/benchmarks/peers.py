@@ -9,23 +9,29 @@ program ready to run is not part of the time, on neither side.
 
 from __future__ import annotations
 
-import argparse
 import random
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import geometric_mean, median
 
+import click
 from tabulate import tabulate
 
 from vmlab import corpus
+from vmlab.cli.parameters import engine_names
 from vmlab.cli.status import Status
 from vmlab.comparison import DEFAULT_ROUNDS
 from vmlab.engines import EngineUnavailable, Executable, find
 from vmlab.measure.clock import measure_clock
 from vmlab.measure.machine import describe_machine
 from vmlab.measure.sampling import Subject, sample
-from vmlab.measure.statistics import CONFIDENCE, Interval, corrected, median_interval
+from vmlab.measure.statistics import (
+    CONFIDENCE,
+    Interval,
+    corrected,
+    median_interval,
+    minimum_rounds,
+)
 from vmlab.outcome import Limits, Outcome, bind_arguments
 from vmlab.report.numbers import duration, interval, listing, significant
 from vmlab.report.table import NONE
@@ -218,16 +224,26 @@ def verdict(run: Run) -> str:
     return f"{text} It is {where}.{but}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser("python -m tests.benchmarks.peers")
-    parser.add_argument("--engines", default=",".join(ENGINES), metavar="NAME,...")
-    parser.add_argument("--rounds", type=int, default=DEFAULT_ROUNDS)
-    options = parser.parse_args()
+@click.command(help=__doc__)
+@click.option(
+    "--engines",
+    type=engine_names,
+    metavar="NAME,...",
+    default=",".join(ENGINES),
+    show_default=True,
+)
+@click.option("--rounds", type=int, metavar="N", default=DEFAULT_ROUNDS, show_default=True)
+def main(engines: Sequence[str], rounds: int) -> None:
+    least = minimum_rounds(len(ARGUMENTS) * len(engines) * len(PEERS))
+    if rounds < least:
+        raise click.BadParameter(
+            f"{rounds} are too few for intervals: give {least} at least", param_hint="--rounds"
+        )
     with Status() as status:
         try:
-            run = measure(options.engines.split(","), ARGUMENTS, options.rounds, status)
+            run = measure(engines, ARGUMENTS, rounds, status)
         except ValueError as error:
-            sys.exit(f"Error: {error}")
+            raise click.ClickException(str(error)) from None
     machine = describe_machine()
     print(f"{report(run)}\n- measured on {machine['cpu']}")
 

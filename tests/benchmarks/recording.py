@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import itertools
 import statistics
-import sys
+
+import click
 
 from vmlab import corpus
-from vmlab.engines import find
+from vmlab.engines import COMPILED, find
 from vmlab.kernels.scheduler.layout import Note
 from vmlab.kernels.task_recording import recorder
 from vmlab.outcome import Limits, bind_arguments
@@ -21,7 +22,10 @@ PROGRAMS = ("ring", "concurrent_sieve", "fan")
 ROOM = 2_000_000  # more than any of them takes
 
 
-def main(rounds: int = 101, engine: str = "inlined") -> None:
+@click.command(help=__doc__)
+@click.argument("rounds", type=click.IntRange(min=1), default=101)
+@click.argument("engine", type=click.Choice(COMPILED), metavar="[ENGINE]", default="inlined")
+def main(rounds: int, engine: str) -> None:
     print("| program | workers | run, ms | recorded, ms | ratio | notes | ns a note |")
     print("|---|---|---|---|---|---|---|")
     for name, workers in itertools.product(PROGRAMS, (1, 2)):
@@ -45,4 +49,4 @@ def main(rounds: int = 101, engine: str = "inlined") -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:2]), *sys.argv[2:])
+    main()

@@ -9,9 +9,10 @@ by `inlined`. On a machine that is shared, the fastest rounds tell more than the
 from __future__ import annotations
 
 import statistics
-import sys
 import threading
 import time
+
+import click
 
 from vmlab.assembler import assemble
 from vmlab.engines import Executable, find
@@ -150,7 +151,10 @@ def on_threads(executables: list[Executable], end: int) -> tuple[float, int]:
     return time.perf_counter() - start, sum(results)  # type: ignore[arg-type]
 
 
-def main(tasks: int = 100, numbers: int = 400) -> None:
+@click.command(help=__doc__)
+@click.argument("tasks", type=click.IntRange(min=1), default=100)
+@click.argument("numbers", type=click.IntRange(min=1), default=400)
+def main(tasks: int, numbers: int) -> None:
     fan, alone = assemble(FAN), assemble(ALONE)
     build = find("inlined").build
     workers = {n: build(fan, counting=False, workers=n) for n in (1, 2)}
@@ -178,4 +182,4 @@ def main(tasks: int = 100, numbers: int = 400) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()

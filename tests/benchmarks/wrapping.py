@@ -6,10 +6,10 @@ ranges say that they cannot, it does not; here it is timed against code that tes
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from statistics import geometric_mean
 
+import click
 from tabulate import tabulate
 
 from vmlab import corpus
@@ -21,19 +21,21 @@ from vmlab.measure.clock import measure_clock
 from vmlab.measure.sampling import Subject, sample, silent
 from vmlab.measure.statistics import corrected, median_interval
 from vmlab.outcome import Limits, bind_arguments
+from vmlab.program import Program
 from vmlab.supervise import Supervisor
+
+from . import arguments
 
 FORMS = {"by ranges": Form(), "everywhere": Form(wrapping=True)}
 NAMES = ("collatz", "fannkuch", "fib", "matmul", "quicksort", "sieve", "sum")
 
 
-def tests(name: str, form: Form) -> int:
+def tests(program: Program, form: Form) -> int:
     """How many places of a program test whether an int has left 64 bits."""
-    return translate(corpus.load(name), form).text.count("<= INT_MAX")
+    return translate(program, form).text.count("<= INT_MAX")
 
 
-def row(supervisor: Supervisor, name: str) -> tuple[str | int | float, ...]:
-    program = corpus.load(name)
+def row(supervisor: Supervisor, program: Program) -> tuple[str | int | float, ...]:
     args = bind_arguments(program, {})
     subjects = []
     for label, form in FORMS.items():
@@ -44,13 +46,15 @@ def row(supervisor: Supervisor, name: str) -> tuple[str | int | float, ...]:
     ranged, everywhere = (rounds.samples[label] for label in FORMS)
     ratios = [a / b for a, b in zip(everywhere, ranged, strict=True)]
     ratio = median_interval(ratios, corrected(1))
-    counts = (tests(name, form) for form in FORMS.values())
-    return name, *counts, ratio.median, f"{ratio.low:.2f} to {ratio.high:.2f}"
+    counts = (tests(program, form) for form in FORMS.values())
+    return arguments.title(program), *counts, ratio.median, f"{ratio.low:.2f} to {ratio.high:.2f}"
 
 
-def main(names: Sequence[str]) -> None:
+@click.command(help=__doc__)
+@click.argument("programs", type=arguments.program_without_tasks, metavar="[PROGRAM...]", nargs=-1)
+def main(programs: Sequence[Program]) -> None:
     with Supervisor() as supervisor:
-        rows = [row(supervisor, name) for name in names]
+        rows = [row(supervisor, program) for program in programs or map(corpus.load, NAMES)]
     ratios = [row[3] for row in rows]
     rows.append(("geometric mean", "", "", geometric_mean(ratios), ""))
     headers = ["program", "tests by ranges", "tests everywhere", "times as long", "interval"]
@@ -58,4 +62,4 @@ def main(names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or NAMES)
+    main()

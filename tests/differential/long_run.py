@@ -4,9 +4,10 @@ it, programs with tasks and channels."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
+
+import click
 
 from .examples import each
 from .generator import programs
@@ -27,5 +28,13 @@ def run(examples: int, first: int, coroutines: bool) -> None:
     print(f"{ends.total():,} programs from seed {first} agree on every engine: {dict(ends)}")
 
 
+@click.command(help=__doc__)
+@click.argument("examples", type=click.IntRange(min=1))
+@click.argument("seed", type=int)
+@click.argument("tasks", type=click.Choice(["tasks"]), metavar="[tasks]", required=False)
+def main(examples: int, seed: int, tasks: str | None) -> None:
+    run(examples, seed, tasks is not None)
+
+
 if __name__ == "__main__":
-    run(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:] == ["tasks"])
+    main()

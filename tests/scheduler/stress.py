@@ -11,10 +11,11 @@ from __future__ import annotations
 import ctypes
 import functools
 import random
-import sys
 import threading
 import time
 from dataclasses import dataclass
+
+import click
 
 from vmlab.kernels.scheduler.channels import CLOSED, SUSPEND, close, receive, send
 from vmlab.kernels.scheduler.composition import Kernel
@@ -277,10 +278,17 @@ def stress(operations: int, seed: int) -> Report:
     return report
 
 
-if __name__ == "__main__":
+@click.command(help=__doc__)
+@click.argument("operations", type=click.IntRange(min=1))
+@click.argument("seed", type=int)
+def main(operations: int, seed: int) -> None:
     start = time.monotonic()
-    done = stress(int(sys.argv[1]), int(sys.argv[2]))
+    done = stress(operations, seed)
     print(
         f"{done.operations:,} operations in {time.monotonic() - start:.0f} s, every item accounted"
         f" for; {done.stolen:,} tasks were stolen, workers slept {done.parked:,} times"
     )
+
+
+if __name__ == "__main__":
+    main()
