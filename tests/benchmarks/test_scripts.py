@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -18,7 +19,7 @@ WRONG = {
     "benchmarks.handler_order": {"swich": "'switch'", "switch inlined": "no handlers"},
     "benchmarks.wrapping": {"siev": "'sieve'", "fib fan": "has tasks"},
     "benchmarks.recording": {"0": "x>=1", "many": "integer", "1 switch": "'template'"},
-    "benchmarks.workers": {"0": "x>=1", "1 0": "x>=1", "1 1 1": "extra"},
+    "benchmarks.workers": {"0": "1<=x<=", "1 1000001": "1<=x<=", "1 1 1": "extra"},
     "benchmarks.against_c": {"fib": "extra"},
     "benchmarks.bare_dispatch": {"siev": "'sieve'", "fib fan": "has tasks"},
     "benchmarks.peers": {"--engines swich": "'switch'", "--rounds 1": "too few", "fib": "extra"},
@@ -46,5 +47,22 @@ def test_help_is_the_docstring(script: str) -> None:
 )
 def test_a_wrong_argument_is_refused(script: str, arguments: str, said: str) -> None:
     result = call(script, arguments)
+    assert result.exit_code == 2, result.exception
+    assert said in result.output.partition("Error: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("func main()\nadd\nret\nend\n", "stack-underflow"),
+        ("func main(n: int)\nret\nend\n", "no default"),
+    ],
+)
+def test_a_program_that_does_not_run_as_it_is_is_refused(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "wrong.vm"
+    path.write_text(text)
+    result = call("benchmarks.wrapping", str(path))
     assert result.exit_code == 2, result.exception
     assert said in result.output.partition("Error: ")[2]

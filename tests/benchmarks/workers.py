@@ -20,6 +20,9 @@ from vmlab.outcome import Limits
 
 ROUNDS = 200
 
+# So many tasks have room in the memory that a run may take, and their numbers in an int.
+COUNT = click.IntRange(1, 1_000_000)
+
 # The steps of all Collatz chains from `from` up to `to`.
 CHAINS = """
 func chains(from: int, to: int) -> int
@@ -152,8 +155,8 @@ def on_threads(executables: list[Executable], end: int) -> tuple[float, int]:
 
 
 @click.command(help=__doc__)
-@click.argument("tasks", type=click.IntRange(min=1), default=100)
-@click.argument("numbers", type=click.IntRange(min=1), default=400)
+@click.argument("tasks", type=COUNT, default=100)
+@click.argument("numbers", type=COUNT, default=400)
 def main(tasks: int, numbers: int) -> None:
     fan, alone = assemble(FAN), assemble(ALONE)
     build = find("inlined").build
