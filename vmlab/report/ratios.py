@@ -24,16 +24,14 @@ def to_baseline(comparison: Comparison) -> list[Ratio]:
 
 
 def ratio_table(comparisons: Sequence[Comparison], ratios: Sequence[Ratio], format: str) -> str:
-    """The medians of these ratios, in parentheses where the bounds of a ratio hold 1; and at the end
+    """The medians of these ratios, in parentheses where a ratio's bounds hold 1; and at the end
     their geometric means: the mean for which it is all the same which engine's times are divided by
     which's (Fleming and Wallace, How not to lie with statistics, CACM 29(3), 1986). A mean that is
     not over all programs says over how many."""
     import tabulate
 
     found = [[_interval(c, ratio) for ratio in ratios] for c in comparisons]
-    rows = [
-        [program_name(c), *map(_cell, row)] for c, row in zip(comparisons, found, strict=True)
-    ]
+    rows = [[program_name(c), *map(_cell, row)] for c, row in zip(comparisons, found, strict=True)]
     if len(comparisons) > 1:
         columns = zip(*found, strict=True)
         known = ([ratio.median for ratio in column if ratio is not None] for column in columns)
