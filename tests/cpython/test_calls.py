@@ -179,6 +179,26 @@ def test_the_place_of_an_operation_whose_result_is_kept_later(counting: bool) ->
 
 
 @pytest.mark.parametrize("counting", [True, False])
+@pytest.mark.parametrize("compare", ["eq", "ne"])
+def test_what_can_only_be_zero_or_trap_is_computed(counting: bool, compare: str) -> None:
+    """A condition that is compared with 0 is the condition or its opposite: the 0 is left out."""
+    text = f"""func main(n: int) -> int
+        load n
+        push 0
+        eq
+        push 0
+        load n
+        rem
+        {compare}
+        ret
+    end"""
+    for n in 0, 1:
+        expected = Reference(assemble(text), True).call((n,), Limits()).outcome
+        found = CPython(assemble(text), counting).call((n,), Limits()).outcome
+        assert not expected.differences(found)
+
+
+@pytest.mark.parametrize("counting", [True, False])
 def test_an_interruption_before_the_program_begins(counting: bool) -> None:
     executable = CPython(assemble(RECURSION), counting)
     assert executable.call((2,), Limits()).outcome.output == (5,)

@@ -475,7 +475,8 @@ class Translator:
         self._keep(2)
         left, right = self._kept[-2], self._kept[-1]
         nodes = self._nodes
-        if name in ("eq", "ne") and left.test is not None and right.interval == (0, 0):
+        is_zero = right.interval == (0, 0) and not right.ordered  # what may trap is computed
+        if name in ("eq", "ne") and left.test is not None and is_zero:
             test = left.test.opposite if name == "eq" else left.test
             del self._kept[-2:]
         else:
