@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import traceback
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -143,9 +144,9 @@ for text, timeout in ({SHORT!r}, None), ({ENDLESS!r}, 0.05):
 """
 
 
-def test_code_can_be_followed_after_a_call() -> None:
+def test_code_can_be_followed_after_a_call(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", FOLLOWED], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", FOLLOWED], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert (done.stdout, done.stderr) == ("True\nFalse\n", "")
 
