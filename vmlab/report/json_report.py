@@ -6,6 +6,7 @@ nor infinities, and some readers round its integers to 53 bits.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -23,6 +24,8 @@ from vmlab.program import Number
 from vmlab.report import schemas
 
 if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
     from vmlab.comparison import Comparison, Row
 
 SCHEMA = "vmlab-compare/1"
@@ -38,6 +41,13 @@ Object = dict[str, Any]
 def schema() -> Object:
     """The JSON Schema of a comparison."""
     return schemas.load("schema.json")
+
+
+@functools.cache
+def _validator() -> Validator:
+    import jsonschema
+
+    return jsonschema.Draft202012Validator(schema())
 
 
 def to_json(comparison: Comparison) -> str:
@@ -61,17 +71,16 @@ def from_json(text: str) -> Comparison:
                 f" '{SCHEMA}': read it with the version that wrote it ({data.get('vmlab')})"
             )
         raise ValueError(f"expected a result in the schema '{SCHEMA}', found {found!r}")
-    import jsonschema
+    from jsonschema.exceptions import best_match
 
     damaged = f"this result is damaged, it does not follow the schema '{SCHEMA}'"
+    if (wrong := best_match(_validator().iter_errors(data))) is not None:
+        # Such as that a whole array is not of some type.
+        message = wrong.message if len(wrong.message) < 200 else f"no {wrong.validator}"
+        raise ValueError(f"{damaged}: {wrong.json_path}: {message}")
     try:
-        jsonschema.validate(data, schema())
         comparison = _read_comparison(data)
         to_json(comparison)
-    except jsonschema.ValidationError as error:
-        # Such as that a whole array is not of some type.
-        message = error.message if len(error.message) < 200 else f"no {error.validator}"
-        raise ValueError(f"{damaged}: {error.json_path}: {message}") from None
     except _DAMAGE as error:
         raise ValueError(f"{damaged}: {type(error).__name__}: {error}") from None
     return comparison
