@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import cycle, islice
 
+from loops import LOOP
+
 from vmlab.assembler import assemble
 from vmlab.kernels.encoding import PLAIN, encode
 from vmlab.outcome import Limits
@@ -11,18 +13,6 @@ from vmlab.outcome import Limits
 from .bare_dispatch import ENGINES, WINDOW, bare, executed
 
 TURN = ["load", "push", "sub.int", "dup", "store", "jnz.backward"]
-LOOP = """
-func main(n: int) -> int
-again:
-    load n
-    push 1
-    sub
-    dup
-    store n
-    jnz again
-    load n
-    ret
-end"""
 
 
 def names(n: int) -> list[str]:
@@ -33,7 +23,7 @@ def names(n: int) -> list[str]:
 
 
 def test_all_of_a_short_run() -> None:
-    assert names(3) == 3 * TURN + ["load", "ret.value"]
+    assert names(3) == 3 * TURN + ["push", "ret.value"]
 
 
 def test_the_middle_of_a_long_run() -> None:

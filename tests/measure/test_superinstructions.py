@@ -1,25 +1,11 @@
 """The choice of superinstructions."""
 
 import pytest
+from loops import LOOP
 
 from vmlab.assembler import assemble
 from vmlab.kernels.superinstructions import Joint
 from vmlab.measure.superinstructions import Block, choose, dispatches, profile, validate
-
-# n turns of six instructions, and two behind them.
-LOOP = """
-func main(n: int) -> int
-again:
-    load n
-    push 1
-    sub
-    dup
-    store n
-    jnz again
-    push 7
-    ret
-end
-"""
 
 
 def test_a_profile_is_what_is_executed():
