@@ -14,7 +14,7 @@ from vmlab.engines import PARALLEL, Engine, EngineUnavailable, Executable
 from vmlab.kernels.scheduler.notes import Kind
 from vmlab.outcome import Limits, Outcome, Place
 from vmlab.program import Instruction, Number, Program
-from vmlab.supervise import supervised
+from vmlab.supervise import Supervisor
 from vmlab.timeline import Arrow, Launch, Moment, Rest, Slice, Timeline
 
 # The most that one event adds to `Timeline.events`: a turn, and the two ends of an arrow to it.
@@ -176,6 +176,7 @@ class _Builder:
 
 
 def record(
+    supervisor: Supervisor,
     program: Program,
     engine: Engine,
     args: Sequence[Number],
@@ -183,8 +184,8 @@ def record(
     limit: int,
     workers: int = 1,
 ) -> tuple[Outcome, Timeline]:
-    """Run `main` once on so many workers of an engine, watched over by `vmlab.supervise`. Each
-    worker can make `limit` notes. Raises `EngineUnavailable`."""
+    """Run `main` once on so many workers of an engine. Each worker can make `limit` notes. Raises
+    `EngineUnavailable`."""
     if engine.parts not in PARALLEL:
         raise EngineUnavailable(
             "what its tasks do is not recorded: take 'inlined' or 'template', or 'reference' with"
@@ -193,7 +194,7 @@ def record(
     from vmlab.kernels.task_recording import recorder
 
     recording: Recorder = recorder(program, engine.name, workers, limit)
-    outcome = supervised(recording, args, limits).outcome
+    outcome = supervisor.call(recording, args, limits).outcome
     timeline = Timeline(limit, engine.name, workers)
     _Builder(program, recording, timeline).build()
     timeline.nanoseconds_a_tick = recording.nanoseconds_a_tick

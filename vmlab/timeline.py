@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from vmlab.outcome import Limits, Outcome, Place
 from vmlab.program import Number, Program
 from vmlab.reference import Reference
-from vmlab.supervise import supervised
+from vmlab.supervise import Supervisor
 from vmlab.tasks import Channel, Frame, Heap, Task, Tasks
 
 # The most that one turn adds to `Timeline.events`: its slice, what ends it, and the two ends of the
@@ -191,9 +191,9 @@ class _Watched(Tasks):
 
 
 def record(
-    program: Program, args: Sequence[Number], limits: Limits, limit: int
+    supervisor: Supervisor, program: Program, args: Sequence[Number], limits: Limits, limit: int
 ) -> tuple[Outcome, Timeline]:
-    """Run `main` once on the reference interpreter, watched over by `vmlab.supervise`."""
+    """Run `main` once on the reference interpreter."""
     timeline = Timeline(limit)
     made = []
 
@@ -201,7 +201,7 @@ def record(
         made.append(_Watched(program, timeline, main, heap))
         return made[-1]
 
-    outcome = supervised(Reference(program, True, make), args, limits).outcome
+    outcome = supervisor.call(Reference(program, True, make), args, limits).outcome
     assert outcome.instructions is not None
     made[0].end_turn(outcome.instructions)
     if timeline.recorded is None:

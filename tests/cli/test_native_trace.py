@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from vmlab import corpus, recording, supervise, timeline
+from vmlab import corpus, recording, timeline
 from vmlab.assembler import assemble
 from vmlab.cli import exits
 from vmlab.engines import EngineUnavailable, find
@@ -28,6 +28,7 @@ from vmlab.kernels.scheduler.notes import Kind
 from vmlab.kernels.task_recording import recorder
 from vmlab.outcome import Limits, Place, bind_arguments
 from vmlab.program import Program
+from vmlab.supervise import Supervisor
 from vmlab.timeline import Timeline
 
 ARGUMENTS = {
@@ -100,7 +101,8 @@ end
 def reference(name: str) -> tuple[Any, Timeline]:
     program = corpus.load(name)
     args = bind_arguments(program, ARGUMENTS[name])
-    return timeline.record(program, args, Limits(), 10**6)
+    with Supervisor() as supervisor:
+        return timeline.record(supervisor, program, args, Limits(), 10**6)
 
 
 def options(name: str) -> list[str]:
@@ -208,7 +210,8 @@ def bare(moments):
 def test_one_worker_takes_the_turns_that_the_reference_takes(name, engine):
     program = corpus.load(name)
     args = bind_arguments(program, ARGUMENTS[name])
-    outcome, native = recording.record(program, find(engine), args, Limits(), 10**6)
+    with Supervisor() as supervisor:
+        outcome, native = recording.record(supervisor, program, find(engine), args, Limits(), 10**6)
     expected, turns = reference(name)
     assert not outcome.differences(expected)
     assert (native.recorded, native.total) == (native.slices[-1].end,) * 2
@@ -239,17 +242,20 @@ def test_a_log_that_is_full_ends_the_timeline_before_what_is_missing():
     """A thousand tasks get ready before the first has its turn."""
     program = corpus.load("many_tasks")
     inlined = find("inlined")
-    record = functools.partial(recording.record, program, inlined, (1_000,), Limits())
-    outcome, cut = record(200)
+    with Supervisor() as supervisor:
+        outcome, cut = recording.record(supervisor, program, inlined, (1_000,), Limits(), 200)
+        _, whole = recording.record(supervisor, program, inlined, (1_000,), Limits(), 100_000)
     assert outcome.trap is None
     assert cut.recorded is not None and 0 < cut.recorded < cut.total
     [turn] = cut.slices
     assert (turn.task, turn.end, cut.arrows) == (0, cut.recorded, [])
-    _, whole = record(100_000)
     assert whole.recorded == whole.total and len(whole.launches) == 1_001
 
 
-def interrupt(executable, args, limits):
+CALL = Supervisor.call
+
+
+def interrupt(supervisor, executable, args, limits):
     """Ctrl-C as soon as something is recorded."""
 
     def press():
@@ -260,7 +266,7 @@ def interrupt(executable, args, limits):
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=press).start()
-    return supervise.supervised(executable, args, limits)
+    return CALL(supervisor, executable, args, limits)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -268,7 +274,7 @@ def interrupt(executable, args, limits):
 def test_what_runs_for_ever_is_stopped_and_written(vmlab, monkeypatch, workers, way):
     Path("on.vm").write_text(ENDLESS)
     if way == "ctrl-c":
-        monkeypatch.setattr(recording, "supervised", interrupt)
+        monkeypatch.setattr(Supervisor, "call", interrupt)
     timeout = ["--timeout", "0.1"] if way == "timeout" else []
     native = "--engine", "inlined", "--workers", str(workers), "--output", "on.json"
     result = vmlab("trace", "on.vm", *native, *timeout)
@@ -284,6 +290,20 @@ def test_what_runs_for_ever_is_stopped_and_written(vmlab, monkeypatch, workers, 
     assert last["ts"] + last["dur"] == pytest.approx(file.about["nanoseconds"] / 1000, rel=0.5)
     if workers == 2:
         assert any(rest["name"] == "asleep" for rest in file.slices)
+
+
+def test_what_stopped_it_is_told_however_long_the_timeline_takes(vmlab, monkeypatch):
+    build = recording._Builder.build
+
+    def slowly(builder):
+        time.sleep(2)
+        build(builder)
+
+    Path("on.vm").write_text(ENDLESS)
+    monkeypatch.setattr(Supervisor, "call", interrupt)
+    monkeypatch.setattr(recording._Builder, "build", slowly)
+    native = "--engine", "inlined", "--timeout", "2", "--output", "on.json"
+    assert "interrupted: by Ctrl-C" in vmlab("trace", "on.vm", *native).stderr
 
 
 @pytest.mark.parametrize("workers", [1, 2])

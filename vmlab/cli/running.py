@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -51,7 +50,7 @@ def run(
     tasks run in no order that is known beforehand."""
     from vmlab.engines import EngineUnavailable
     from vmlab.outcome import bind_arguments, format_number
-    from vmlab.supervise import supervised
+    from vmlab.supervise import Supervisor
 
     if workers > 1 and limits.fuel is not None:
         raise click.UsageError("--fuel counts the instructions of one worker: leave out --workers")
@@ -64,23 +63,22 @@ def run(
         if values:
             click.echo("\n".join(map(format_number, values)))
 
-    start = time.monotonic()
     try:
-        outcome = supervised(executable, args, limits, show).outcome
+        with Supervisor() as supervisor:
+            outcome = supervisor.call(executable, args, limits, on_output=show).outcome
     except EngineUnavailable as reason:
         raise unavailable(engine, reason) from None
     if outcome.result is not None:
         click.echo(format_number(outcome.result))
     if outcome.trap is not None:
-        context.exit(tell_trap(program, outcome.trap, limits, start))
+        context.exit(tell_trap(program, outcome.trap, limits, supervisor.timed_out))
 
 
-def tell_trap(program: Program, trap: TrapReport, limits: Limits, start: float) -> int:
-    """Report the trap of a run that began at `start`, by the monotonic clock; the exit code."""
+def tell_trap(program: Program, trap: TrapReport, limits: Limits, timed_out: bool) -> int:
+    """Report the trap that ended a run; the exit code."""
     from vmlab.cli import traps
     from vmlab.isa import Trap
 
-    timed_out = limits.timeout is not None and time.monotonic() - start >= limits.timeout
     click.echo(traps.report(program, trap, limits, timed_out=timed_out), err=True)
     interrupted = trap.trap is Trap.INTERRUPTED
     return exits.INTERRUPTED if interrupted else exits.TRAPPED

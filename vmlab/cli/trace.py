@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from vmlab.engines import Engine
     from vmlab.outcome import Limits, Outcome
     from vmlab.program import Number, Program
+    from vmlab.supervise import Supervisor
     from vmlab.timeline import Timeline
 
 
@@ -69,13 +69,17 @@ def trace(
     from vmlab.diagnostics import counted
     from vmlab.outcome import bind_arguments
     from vmlab.report.trace_events import to_json
+    from vmlab.supervise import Supervisor
 
     args = bind_arguments(program, arguments)
     with opened(output) as write:
-        start = time.monotonic()
-        outcome, timeline = _record(program, engine, workers, args, limits, max_events)
+        with Supervisor() as supervisor:
+            outcome, timeline = _record(
+                supervisor, program, engine, workers, args, limits, max_events
+            )
         # At once: a long file takes its time.
-        code = tell_trap(program, outcome.trap, limits, start) if outcome.trap else 0
+        trap, timed_out = outcome.trap, supervisor.timed_out
+        code = tell_trap(program, trap, limits, timed_out) if trap else 0
         write(to_json(program, args, outcome, timeline))
     assert timeline.recorded is not None
     if timeline.recorded < timeline.total:
@@ -88,6 +92,7 @@ def trace(
 
 
 def _record(
+    supervisor: Supervisor,
     program: Program,
     engine: Engine,
     workers: int,
@@ -99,11 +104,11 @@ def _record(
     from vmlab.engines import EngineUnavailable
 
     if engine.name == "reference" and workers == 1:
-        return timeline.record(program, args, limits, max_events)
+        return timeline.record(supervisor, program, args, limits, max_events)
     if limits.fuel is not None:
         raise click.UsageError("--fuel counts instructions, as the reference does with one worker")
     try:
-        return recording.record(program, engine, args, limits, max_events, workers)
+        return recording.record(supervisor, program, engine, args, limits, max_events, workers)
     except EngineUnavailable as reason:
         raise unavailable(engine, reason) from None
 
