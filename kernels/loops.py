@@ -5,11 +5,10 @@ has a safepoint. A *counted* loop
 
     while counter < bound: ...; counter = counter + step
 
-gets versions without safepoints and checks of array accesses instead. An index that is linear in
+gets a version without safepoints and checks of array accesses instead. An index that is linear in
 the counter lies within its array all along if it does at both ends of the counter's way. This is
 proven where control enters the loop; if it fails, the version with checks runs, and traps where it
-has to. A short way is gone as a whole, a long one in strips of so many iterations with a safepoint
-between them (strip mining).
+has to. The way is gone in strips of so many iterations, with a safepoint between them (strip mining).
 
 Versions of loops are the way that Würthinger, Wimmer and Mössenböck move range checks out of them
 ("Array Bounds Check Elimination for the Java HotSpot Client Compiler", PPPJ 2007).
@@ -29,13 +28,13 @@ COPIES = 8
 INSTRUCTIONS = 128
 ALL_INSTRUCTIONS = 512
 
-# The versions without checks, beside the copies from 0 on.
-WHOLE, STRIPS = -1, -2
+# The version without checks, beside the copies from 0 on.
+UNCHECKED = -1
 
 # The most iterations of a strip.
 STRIP = 1 << 12
 
-# What the versions without checks ask for: the distance from the counter to the bound is less than
+# What the version without checks asks for: the distance from the counter to the bound is less than
 # SMALL, the step in its direction at most that, slopes lie within +-SMALL/2, and the bound within
 # +-MAX_BOUND. Then an index moves by less than 2**61, too little to leave its array and wrap around
 # back into it; and a step beyond the bound does not wrap around.

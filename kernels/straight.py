@@ -19,7 +19,7 @@ from vmlab.kernels.emitter import Emitter
 from vmlab.kernels.encoding import bits
 from vmlab.kernels.entry import emit_enter, emit_run, stack_pointer
 from vmlab.kernels.executable import CompiledExecutable, Needs
-from vmlab.kernels.loops import STRIPS, WHOLE, versioned_loops
+from vmlab.kernels.loops import UNCHECKED, versioned_loops
 from vmlab.kernels.machine import Machine
 from vmlab.kernels.names import ENTRY_WORDS, Table, function_name, hash_table, intern, look_up
 from vmlab.kernels.native import Effort, compile_ir
@@ -355,7 +355,7 @@ class FunctionEmitter(Emitter):
     def _copies(self, at):
         if at not in self.loops:
             return [0]
-        unchecked = [WHOLE, STRIPS] if self.loops[at].counted else []
+        unchecked = [UNCHECKED] if self.loops[at].counted else []
         return [*range(self.loops[at].copies), *unchecked]
 
     def _loop_with(self, target):
@@ -368,10 +368,10 @@ class FunctionEmitter(Emitter):
         within a loop to the same copy, elsewhere to the only or the first one."""
         loop = self._loop_with(target)
         if loop is None:
-            if self.copy == STRIPS and self.at == self.loops[self.at].counted.branch:
+            if self.copy == UNCHECKED and self.at == self.loops[self.at].counted.branch:
                 return self.strips[self.loops[self.at].head].ended
             return self.entrance(target)
-        if target > self.at or self.copy < 0:
+        if target > self.at or self.copy == UNCHECKED:
             return self.blocks[target, self.copy]
         return self.blocks[target, (self.copy + 1) % loop.copies]
 
@@ -385,7 +385,7 @@ class FunctionEmitter(Emitter):
         self.b.position_at_end(self.blocks[start, copy])
         self.storage.enter_block(self.map.before[start])
         self.copy = copy
-        if copy == STRIPS and start == self.loops[start].counted.branch + 1:
+        if copy == UNCHECKED and start == self.loops[start].counted.branch + 1:
             self.strips[self.loops[start].head].passed()
         charged = start
         at = start
@@ -482,14 +482,14 @@ class FunctionEmitter(Emitter):
         return self.function.code[self.at].operand
 
     def evaluate(self, variant, operands):
-        if self.copy < 0:
+        if self.copy == UNCHECKED:
             loop = self.loops[self.at]
             if self.at == loop.counted.branch - 1:
-                return self.strips[loop.head].test(operands, self.copy)
+                return self.strips[loop.head].test(operands)
         return super().evaluate(variant, operands)
 
     def check_index(self, array, index):
-        if self.copy >= 0 or self.at not in self.loops[self.at].counted.accesses:
+        if self.copy != UNCHECKED or self.at not in self.loops[self.at].counted.accesses:
             super().check_index(array, index)
 
     def literal(self):

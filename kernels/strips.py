@@ -1,18 +1,18 @@
 """What a counted loop does before and between strips.
 
 Where control enters it, the counter's whole way is known: all its values lie between where it
-stands and the bound. What the versions without checks leave out is proven for them.
+stands and the bound. What the version without checks leaves out is proven for it.
 """
 
 from vmlab.kernels.linear import Computed, Loaded, Term
-from vmlab.kernels.loops import MAX_BOUND, SMALL, STRIP, STRIPS, WHOLE, Counted
+from vmlab.kernels.loops import MAX_BOUND, SMALL, STRIP, UNCHECKED, Counted
 from vmlab.kernels.semantics import SEMANTICS
 from vmlab.kernels.values import I64, i64
 
 
 class Strips:
     """Of one loop that `body` emits. `begin` is the block where control enters the loop, `ended`
-    the one to which a version in strips goes at the end of each."""
+    the one to which the version without checks goes at the end of each strip."""
 
     def __init__(self, body, loop):
         self._body = body
@@ -20,7 +20,7 @@ class Strips:
         self._counted: Counted = loop.counted
         self._accesses = dict.fromkeys(loop.counted.accesses.values())
         self._forward = "<" if loop.counted.upward else ">"
-        self._bound = self._limit = None  # where the counter ends: in the loop, in the strip
+        self._limit = None  # where the strip ends
         self.begin = body.b.append_basic_block("strips")
         self.ended = body.b.append_basic_block("strip.ended")
 
@@ -32,20 +32,18 @@ class Strips:
         b.position_at_end(self.begin)
         body.at = loop.head
         first, bound = self._counter(), self._value(counted.bound)
-        self._bound = bound
         self._require(b.icmp_signed(self._forward, first, bound))
-        distance, longest = self._distance(first, bound), self._prove_sizes(first, bound)
+        longest = self._prove_sizes(first, bound)
         last = b.sub(bound, i64(1 if counted.upward else -1))
         for array, index in self._accesses:
             self._prove_access(array, index, first, last)
-        short = b.icmp_unsigned("<=", distance, longest)
-        b.cbranch(short, body.blocks[loop.head, WHOLE], strip)
+        b.branch(strip)
 
         b.position_at_end(strip)
         counter = self._counter()
         length = body.intrinsic("llvm.umin", self._distance(counter, bound), longest)
         self._limit = b.add(counter, length) if counted.upward else b.sub(counter, length)
-        b.branch(body.blocks[loop.head, STRIPS])
+        b.branch(body.blocks[loop.head, UNCHECKED])
 
         b.position_at_end(self.ended)
         behind = body.entrance(body.function.code[counted.branch].target)
@@ -88,17 +86,18 @@ class Strips:
             at = b.add(base, b.mul(slope, counter))
             self._require(b.icmp_unsigned("<", at, length))
 
-    def test(self, operands, copy):
-        """What the comparison at the loop's head gives in these two versions: whether the counter
-        is before the bound, or before the strip's end."""
+    def test(self, operands):
+        """What the comparison at the loop's head gives in the version without checks: whether the
+        counter is before the strip's end."""
         b, counted = self._body.b, self._counted
-        end = self._limit if copy == STRIPS else self._bound
-        goes_on = b.icmp_signed(self._forward, operands[counted.counter_operand], end)
+        # A step of 1 meets the end: so LLVM sees how many iterations there are.
+        before = "!=" if counted.step in (1, -1) else self._forward
+        goes_on = b.icmp_signed(before, operands[counted.counter_operand], self._limit)
         leaves_if_set = self._body.function.code[counted.branch].opcode.name == "jnz"
         return b.zext(b.not_(goes_on) if leaves_if_set else goes_on, I64)
 
     def passed(self):
-        """Behind that comparison, in strips: tell LLVM what the loop's own test would have."""
+        """Behind that comparison: tell LLVM what the loop's own test would have."""
         b, bound = self._body.b, self._counted.bound
         if isinstance(bound, int):
             b.assume(b.icmp_signed(self._forward, self._counter(), i64(bound)))
