@@ -8,7 +8,8 @@ has a safepoint. A *counted* loop
 gets a version without safepoints and checks of array accesses instead. An index that is linear in
 the counter lies within its array all along if it does at both ends of the counter's way. This is
 proven where control enters the loop; if it fails, the version with checks runs, and traps where it
-has to. The way is gone in strips of so many iterations, with a safepoint between them (strip mining).
+has to. The version without goes in strips of so many iterations, with a safepoint between them
+(strip mining).
 
 Versions of loops are the way that Würthinger, Wimmer and Mössenböck move range checks out of them
 ("Array Bounds Check Elimination for the Java HotSpot Client Compiler", PPPJ 2007).

@@ -15,7 +15,8 @@ from vmlab.kernels.emitter import Emitter
 from vmlab.kernels.encoding import bits
 from vmlab.kernels.operands import Memory
 from vmlab.kernels.queues import Account
-from vmlab.kernels.straight import FunctionEmitter, ProgramEmitter, StraightExecutable
+from vmlab.kernels.straight import ProgramEmitter, StraightExecutable
+from vmlab.kernels.straight_function import FunctionEmitter
 from vmlab.kernels.task_straight import TaskStraightExecutable
 from vmlab.kernels.values import I64, RAW, VOID, WORDS, i64
 

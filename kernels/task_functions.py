@@ -10,10 +10,10 @@ from vmlab.isa import COROUTINES, TASKS, Flow
 from vmlab.kernels.straight import (
     LARGE_PROGRAM,
     OPERATION_SIZE,
-    FunctionEmitter,
     ProgramEmitter,
     operations,
 )
+from vmlab.kernels.straight_function import FunctionEmitter
 from vmlab.kernels.task_routines import (
     FIRST_ADDRESS,
     PASSED,

@@ -1,4 +1,5 @@
-"""What it takes to compile programs: `python -m tests.benchmarks.compile_time [ENGINE [PROGRAM...]]`.
+"""What it takes to compile programs:
+`python -m tests.benchmarks.compile_time [ENGINE [PROGRAM...]]`.
 
 For `inlined`, and for the corpus, unless others are named. Every program is built once a round,
 after one round in which LLVM warms up; the time is the process's own, so that others on the machine
@@ -36,11 +37,10 @@ def build_ms(engine: Engine, program: Program) -> float:
 def main(engine: Engine, programs: Sequence[Program]) -> None:
     programs = programs or [corpus.load(name) for name in corpus.names()]
     rounds = [[build_ms(engine, program) for program in programs] for _ in range(1 + ROUNDS)]
-    rows = [
-        (sum(len(function.code) for function in program.functions), arguments.title(program))
-        + (statistics.median(times), min(times))
-        for program, times in zip(programs, zip(*rounds[1:], strict=True), strict=True)
-    ]
+    rows = []
+    for program, times in zip(programs, zip(*rounds[1:], strict=True), strict=True):
+        size = sum(len(function.code) for function in program.functions)
+        rows.append((size, arguments.title(program), statistics.median(times), min(times)))
     headers = ["instructions", "program", "median, ms", "least, ms"]
     print(tabulate(sorted(rows), headers, tablefmt="github", floatfmt=".0f"))
 

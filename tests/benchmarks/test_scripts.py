@@ -21,7 +21,7 @@ WRONG = {
     "benchmarks.recording": {"0": "x>=1", "many": "integer", "1 switch": "'template'"},
     "benchmarks.workers": {"0": "1<=x<=", "1 1000001": "1<=x<=", "1 1 1": "extra"},
     "benchmarks.against_c": {"fib": "extra"},
-    "benchmarks.compile_time": {"swich": "'switch'", "inlined siev": "'sieve'", "cpython+late fib": "cpython"},
+    "benchmarks.compile_time": {"swich": "'switch'", "inlined siev": "'sieve'"},
     "benchmarks.bare_dispatch": {"siev": "'sieve'", "fib fan": "has tasks"},
     "benchmarks.peers": {"--engines swich": "'switch'", "--rounds 1": "too few", "fib": "extra"},
     "differential.long_run": {"": "EXAMPLES", "0 7": "x>=1", "1 7 task": "'tasks'"},
