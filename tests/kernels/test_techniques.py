@@ -304,7 +304,7 @@ def test_replicas_of_everything(name: str) -> None:
 
 
 @pytest.mark.usefixtures("two_replicas")
-@pytest.mark.parametrize("part", ["copy+barrier", "super", "quickened", "super+direct"])
+@pytest.mark.parametrize("part", ["copy+barrier", "quickened", "super+direct"])
 def test_replicas_with_tasks(part: str) -> None:
     text = corpus.source("philosophers")
     args = bind_arguments(assemble(text), {})
