@@ -5,7 +5,7 @@ from vmlab.engines import POLICIES, TECHNIQUES, EngineUnavailable
 from vmlab.kernels.barrier import CARD_MARKING, NO_BARRIER
 from vmlab.kernels.cached import CachedEmitter
 from vmlab.kernels.copying import CopyingEmitter
-from vmlab.kernels.dispatch import REPLICATED, Switch, Threaded
+from vmlab.kernels.dispatch import Direct, Switch, Threaded, replicated
 from vmlab.kernels.interpreter import InterpreterExecutable
 from vmlab.kernels.operands import Memory, Ssa
 from vmlab.kernels.quickening import QuickeningEmitter
@@ -55,8 +55,10 @@ def compose(program, counting, base, *parts, workers=1):
             " what is added to 'inlined' is compiled away; add it to 'template'"
         )
     executable, mechanism = BASES[base]
+    if "direct" in parts:
+        mechanism = Direct
     if "replicated" in parts:
-        mechanism = REPLICATED[mechanism]
+        mechanism = replicated(mechanism)
     if workers > 1:
         return _on_workers(program, counting, base, mechanism, workers)
     name = "+".join((base, *parts))

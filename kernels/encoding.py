@@ -191,13 +191,16 @@ PLAIN = InstructionSet(RAW, late=False)
 class Encoded:
     """`words` with `halt` first; `places[w]` is the instruction that the word w belongs to, None
     for one that belongs to none; `entry` is where main starts; `functions` is where each starts,
-    by its interned name; `opcodes` are the places of the program's opcodes."""
+    by its interned name; `opcodes` are the places of the program's opcodes, `others` those of
+    the opcodes of no instruction, and those inside of sequences: a call goes there when it has made
+    room for its callee. They have one replica."""
 
     words: list[int]
     places: list[Place | None]
     entry: int
     functions: dict[int, int]
     opcodes: list[int]
+    others: list[int]
 
     def replicated(self, handlers: int, replicas: int) -> "Encoded":
         """With instructions that take the replicas of their handler in turn."""
@@ -271,7 +274,8 @@ class _Encoder:
             for function, offsets in zip(self.program.functions, starts, strict=True)
         }
         entry, opcodes = starts[self.program.main_index][0], list(chain.from_iterable(starts))
-        return Encoded(self.words, self.places, entry, functions, opcodes)
+        others = list(range(len(self.instructions.pseudo)))
+        return Encoded(self.words, self.places, entry, functions, opcodes, others)
 
     def _start_words(self, function):
         """Before a function stand its locals as they start, where zeros would not do."""

@@ -5,6 +5,7 @@ import struct
 import threading
 import time
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -60,11 +61,13 @@ class Needs:
 
 class Memory(NamedTuple):
     """A region, whether a run reads in it what was there before, and the name of the region that
-    its words are addresses in, if they are."""
+    its words are addresses in, if they are; by place, the opcodes whose handlers' addresses stand
+    there."""
 
     region: Region
     filled: bool = False
     addresses: str | None = None
+    handlers: Mapping[int, int] = {}
 
 
 class State:

@@ -47,13 +47,16 @@ class InterpreterExecutable(CompiledExecutable):
         """Make the interpreter whose handlers `emitter` emits, and give it the encoded program."""
         make_ir = partial(engine_ir, engine, dispatch, instructions, emitter, counting)
         name = f"{engine}.counting" if counting else engine
-        unit = compile_cached(name, make_ir, "enter", effort)
-        super().__init__(program, counting, unit, make_ir, effort, instructions.values)
+        unit = compile_cached(name, make_ir, "enter", effort, dispatch.EXPORTS)
         self.instructions = instructions
-        self._graph = CallGraph.of(program)
-        self._spare = emitter.SPARE_SLOTS
+        self._dispatch = dispatch
         self._encoded = encoded.replicated(len(instructions.handlers), dispatch.REPLICAS)
         self._code = self._encoded.region()
+        # As encoded, until `_settle` knows the machine code.
+        self._opcode_words = range(dispatch.REPLICAS * len(instructions.handlers))
+        super().__init__(program, counting, unit, make_ir, effort, instructions.values)
+        self._graph = CallGraph.of(program)
+        self._spare = emitter.SPARE_SLOTS
         context = self.state.context
         context.code = self._code.address
         context.entry = self._code.address + WORD_BYTES * self._encoded.entry
@@ -91,9 +94,24 @@ class InterpreterExecutable(CompiledExecutable):
     def _moved(self):
         return self._unit.reordered()
 
+    def _settle(self, unit):
+        opcodes = self.opcodes()
+        super()._settle(unit)
+        self._opcode_words = self._dispatch.words(unit, len(self.instructions.handlers))
+        for place, opcode in opcodes.items():
+            self._code.words[place] = self._opcode_words[opcode]
+
+    def opcodes(self) -> dict[int, int]:
+        """By its place in the code, each opcode as it is now: instructions may have quickened."""
+        opcodes = {word: opcode for opcode, word in enumerate(self._opcode_words)}
+        places = chain(self._encoded.opcodes, self._encoded.others)
+        return {place: opcodes[self._code.words[place]] for place in places}
+
     def memory(self):
-        own = {"code": self._code, "names": self._names}
-        filled = {name: Memory(region, True) for name, region in own.items() if region is not None}
+        handlers = self.opcodes() if self._dispatch.EXPORTS else {}
+        filled = {"code": Memory(self._code, True, handlers=handlers)}
+        if self._names is not None:
+            filled["names"] = Memory(self._names, True)
         cards = {name: Memory(region) for name, region in self._cards.items()}
         return super().memory() | filled | cards
 
@@ -119,7 +137,7 @@ def engine_ir(engine, dispatch_type, instructions, emitter, counting) -> str:
         emitter(instructions, dispatch, handler, b, registers, context, heap).emit(counting)
 
     kind = emitter.REGISTERS
-    dispatch = dispatch_type(module, instructions.handlers, kind, emit_handler)
+    dispatch = dispatch_type(module, instructions, kind, emit_handler)
 
     def emit_body(b, context):
         machine = Machine(b, context)

@@ -79,10 +79,11 @@ class Unit:
     seconds: float
     from_cache: bool
     assembly: str | None  # of code that is kept in the cache; None for others
+    further: tuple[str, ...] = ()  # other symbols that the library has the addresses of
 
     def relocated(self) -> "Unit":
         """The same code, loaded at another place."""
-        library, address = load(self.object_code, self.symbol)
+        library, address = load(self.object_code, self.symbol, *self.further)
         return replace(self, library=library, address=address)
 
     def reordered(self) -> "Unit":
@@ -126,16 +127,13 @@ def optimise(ir_text: str, effort: Effort = Effort.FULL) -> llvm.ModuleRef:
     return module
 
 
-def load(object_code: bytes, symbol: str) -> tuple[llvm.ResourceTracker, int]:
-    """Make the code executable, at a page drawn at random."""
+def load(object_code: bytes, symbol: str, *further: str) -> tuple[llvm.ResourceTracker, int]:
+    """Make the code executable, at a page drawn at random. The address is that of `symbol`."""
+    builder = llvm.JITLibraryBuilder().add_object_img(object_code).add_current_process()
+    for name in (symbol, *further):
+        builder.export_symbol(name)
     with apart():
-        library = (
-            llvm.JITLibraryBuilder()
-            .add_object_img(object_code)
-            .add_current_process()
-            .export_symbol(symbol)
-            .link(_jit(), f"vmlab.{next(_numbers)}")
-        )
+        library = builder.link(_jit(), f"vmlab.{next(_numbers)}")
     return library, library[symbol]
 
 
@@ -160,17 +158,19 @@ def compile_ir(make_ir, symbol: str, effort: Effort = Effort.FULL) -> Unit:
     return Unit(library, address, object_code, symbol, time.perf_counter() - start, False, None)
 
 
-def compile_cached(name: str, make_ir, symbol: str, effort: Effort = Effort.FULL) -> Unit:
+def compile_cached(
+    name: str, make_ir, symbol: str, effort: Effort = Effort.FULL, further: tuple[str, ...] = ()
+) -> Unit:
     """Like `compile_ir` for a module that depends on nothing but vmlab's sources, the versions
     and the CPU: object code and assembly are kept on disk."""
 
     def make_text():
         return target_machine(FAR, _level(effort)).emit_assembly(optimise(make_ir(), effort))
 
-    return kept_or_made(name, make_text, symbol)
+    return kept_or_made(name, make_text, symbol, further)
 
 
-def kept_or_made(name: str, make_text, symbol: str) -> Unit:
+def kept_or_made(name: str, make_text, symbol: str, further: tuple[str, ...] = ()) -> Unit:
     """Load what is kept under this name, or what `make_text()` gives as assembler text. The object
     code is made of the text: to generate code from a module once more gives other code."""
     start = time.perf_counter()
@@ -180,9 +180,9 @@ def kept_or_made(name: str, make_text, symbol: str) -> Unit:
         text = make_text()
         kept = assemble(text), text
         keep_code(name, *kept)
-    library, address = load(kept[0], symbol)
+    library, address = load(kept[0], symbol, *further)
     seconds = time.perf_counter() - start
-    return Unit(library, address, kept[0], symbol, seconds, from_cache, kept[1])
+    return Unit(library, address, kept[0], symbol, seconds, from_cache, kept[1], further)
 
 
 @functools.cache

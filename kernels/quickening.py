@@ -98,4 +98,4 @@ class QuickeningEmitter(HandlerEmitter):
         self._become(bound_form(self.handler.opcode))
 
     def _become(self, name):
-        self.store(i64(self.dispatch.opcode(name)), self.registers.pc, "code")
+        self.store(self.dispatch.word(name), self.registers.pc, "code")

@@ -183,8 +183,8 @@ def encode_operations(program, counting: bool) -> Encoded:
         names[function_name(function)]: offsets[0]
         for function, offsets in zip(program.functions, starts, strict=True)
     }
-    opcodes = list(chain.from_iterable(starts))
-    return Encoded(words, places, starts[program.main_index][0], functions, opcodes)
+    entry, opcodes = starts[program.main_index][0], list(chain.from_iterable(starts))
+    return Encoded(words, places, entry, functions, opcodes, list(range(len(operations.pseudo))))
 
 
 def _window(operations: OperationSet, program, operation: Operation) -> Iterator[int]:

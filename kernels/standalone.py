@@ -2,13 +2,14 @@
 and a C `main` that lays out the same memory for it.
 
 Every region lies at the start of a page, as it does here, and what is an address here becomes the
-address of the same word there. The program runs on a deep stack, as it does here, but on no thread
-of its own: what threads execute to wait for each other is not the same in every process.
+address of the same word or handler there. The program runs on a deep stack, as it does here, but on
+no thread of its own: what threads execute to wait for each other is not the same in every process.
 """
 
 from vmlab.engines import Standalone
 from vmlab.isa import INT_MIN, Type
 from vmlab.kernels.context import FIELDS, INDEX
+from vmlab.kernels.dispatch import TABLE
 from vmlab.kernels.executable import STACK_RESERVE, number
 from vmlab.outcome import Outcome
 from vmlab.stack import DEEP_BYTES
@@ -89,14 +90,17 @@ def standalone(executable, object_code: bytes) -> Standalone:
         return f"(int64_t){variables[name]} + {address - memory[name].region.address}"
 
     contents, lines = [], []
-    for name, (region, filled, _) in memory.items():
+    for name, (region, filled, _, handlers) in memory.items():
         variable = variables[name]
         lines.append(f"int64_t *{variable} = reserve({region.size});")
         if filled:
             words = _constants(region.words.tolist())
             contents.append(f"static const int64_t {variable}_words[] = {{{words}}};\n")
             lines.append(f"memcpy({variable}, {variable}_words, sizeof {variable}_words);")
-    for name, (region, _, addresses) in memory.items():
+        if handlers:
+            contents.append(f"extern const int64_t {TABLE}[];\n")
+        lines += [f"{variable}[{at}] = {TABLE}[{opcode}];" for at, opcode in handlers.items()]
+    for name, (region, _, addresses, _) in memory.items():
         for index, word in enumerate(region.words.tolist() if addresses else ()):
             # The region has a word even where there is no slot.
             if word:

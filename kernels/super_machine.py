@@ -74,7 +74,8 @@ def encode_super(program: Program) -> Encoded:
             opcodes.append(words[Place(start.function, at)])
             encoded.words[opcodes[-1]] = instructions.codes[name]
             at += len(part)
-    return replace(encoded, opcodes=opcodes)
+    inner = sorted(set(encoded.opcodes) - set(opcodes))
+    return replace(encoded, opcodes=opcodes, others=encoded.others + inner)
 
 
 class SuperExecutable(InterpreterExecutable):

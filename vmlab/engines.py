@@ -135,6 +135,8 @@ def _composed(name: str, adds: str, beside: str | None, *parts: str) -> Engine:
     return Engine(name, adds, beside, "vmlab.kernels.compose:compose", parts)
 
 
+REPLICAS = 16  # handlers an instruction, on engines that are `replicated`
+
 ENGINES: dict[str, Engine] = {
     engine.name: engine
     for engine in (
@@ -159,7 +161,9 @@ ENGINES: dict[str, Engine] = {
                   "switch", "super"),
         _composed("quickened", "instructions that rewrite themselves for the types seen", "tagged",
                   "switch", "tagged", "quickened"),
-        _composed("replicated", "16 handlers an instruction, used in turn", "threaded",
+        _composed("direct", "handlers' addresses in the code, in place of opcodes", "threaded",
+                  "threaded", "direct"),
+        _composed("replicated", f"{REPLICAS} handlers an instruction, used in turn", "threaded",
                   "threaded", "replicated"),
         Engine("textbook", "control: plain Numba, written by hand", "switch",
                "vmlab.kernels.textbook:textbook"),
@@ -195,9 +199,12 @@ TECHNIQUES = {
     "super": "frequent sequences as one instruction",
     "quickened": "instructions that rewrite themselves for the types and names seen",
 }
-# or handlers in numbers, whatever they do.
-REPLICATION = {"replicated": "16 handlers an instruction, used in turn"}
-PARTS = REPRESENTATIONS | LATE | SWITCHES | POLICIES | TECHNIQUES | REPLICATION
+# or another way from handler to handler, whatever they do.
+DISPATCH = {
+    "direct": "handlers' addresses in the code, in place of opcodes",
+    "replicated": f"{REPLICAS} handlers an instruction, used in turn",
+}
+PARTS = REPRESENTATIONS | LATE | SWITCHES | POLICIES | TECHNIQUES | DISPATCH
 
 # The engines that add a mechanism each to the one before; the others stand beside the ladder.
 LADDER = (*BASES, "tagged", "boxed", "late")
@@ -248,7 +255,9 @@ def bases(part: str) -> tuple[str, ...]:
     """What this part can be added to."""
     if part in SWITCHES:
         return COMPILED
-    return INTERPRETERS if part in POLICIES | TECHNIQUES | REPLICATION else BASES[1:]
+    if part == "direct":
+        return ("threaded",)  # a switch needs opcodes
+    return INTERPRETERS if part in POLICIES | TECHNIQUES | DISPATCH else BASES[1:]
 
 
 def _composition(name: str, base: str, parts: list[str]) -> Engine:

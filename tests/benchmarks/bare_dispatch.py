@@ -18,7 +18,7 @@ from tabulate import tabulate
 from vmlab import corpus
 from vmlab.engines import find
 from vmlab.isa import WORD_BYTES
-from vmlab.kernels.dispatch import ReplicatedThreaded, Switch, Threaded
+from vmlab.kernels.dispatch import Direct, Switch, Threaded, replicated
 from vmlab.kernels.encoding import HALT, PLAIN, Encoded, encode
 from vmlab.kernels.executable import Needs
 from vmlab.kernels.interpreter import HandlerEmitter, InterpreterExecutable
@@ -31,7 +31,9 @@ from vmlab.supervise import Supervisor
 
 from . import arguments
 
-ENGINES = {"threaded": Threaded, "switch": Switch, "replicated": ReplicatedThreaded}
+ENGINES = {
+    "threaded": Threaded, "switch": Switch, "direct": Direct, "replicated": replicated(Threaded)
+}  # fmt: skip
 PROGRAMS = ("collatz", "fib", "matmul", "nbody", "quicksort", "sieve", "stream_random", "sum")
 ROUNDS = 15
 WINDOW = 1 << 15  # instructions; as many words lie in the second cache
@@ -83,7 +85,7 @@ def bare(name: str, program: Program, places: list[int]) -> InterpreterExecutabl
     code = encode(program).replicated(len(PLAIN.handlers), dispatch.REPLICAS)
     halt = PLAIN.codes[HALT]
     words = [halt, *(code.words[place] for place in places), halt]
-    trace = Encoded(words, [None] * len(words), 1, {}, [])
+    trace = Encoded(words, [None] * len(words), 1, {}, [], list(range(len(words))))
     executable = object.__new__(InterpreterExecutable)
     executable._load(f"bare.{name}", dispatch, PLAIN, BareEmitter, trace, program, False)
     return executable

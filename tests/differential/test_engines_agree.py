@@ -45,6 +45,7 @@ COMPOSED = [
 ]
 COMPOSED += [f"threaded+{technique}" for technique in TECHNIQUES]
 COMPOSED += ["switch+barrier", "threaded+tagged+barrier", "switch+boxed+late+barrier"]
+COMPOSED += ["threaded+super+direct", "threaded+boxed+late+quickened+direct"]
 COMPOSED += ["switch+cached+late", "switch+late+quickened", "switch+boxed+late+quickened"]
 POLICIES = [
     "switch+copy",

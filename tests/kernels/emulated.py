@@ -88,9 +88,11 @@ class Emulator:
     def _show(self, address: int, size: int, how: int) -> None:
         self._cpu.mem_map_ptr(address, size, how, address)
 
-    def load(self, object_code: bytes, symbol: str) -> tuple[llvm.ResourceTracker, int]:
+    def load(
+        self, object_code: bytes, symbol: str, *further: str
+    ) -> tuple[llvm.ResourceTracker, int]:
         """As `native.load`."""
-        library, address = _link(object_code, symbol)
+        library, address = _link(object_code, symbol, *further)
         segments = list(_segments(address))
         for place, how in segments:
             self._show(place.start, len(place), how)
@@ -192,14 +194,15 @@ def _compile_cached(
     make_ir: Callable[[], str],
     symbol: str,
     effort: native.Effort = native.Effort.FULL,
+    further: tuple[str, ...] = (),
 ) -> native.Unit:
     """Kept for this process only."""
     if name not in _interpreters:
         module = native.optimise(make_ir(), effort)
         machine = native.target_machine(native.FAR, native._level(effort))
         text, code = machine.emit_assembly(module.clone()), machine.emit_object(module)
-        library, address = native.load(code, symbol)
-        _interpreters[name] = native.Unit(library, address, code, symbol, 0.0, False, text)
+        library, address = native.load(code, symbol, *further)
+        _interpreters[name] = native.Unit(library, address, code, symbol, 0.0, False, text, further)
     return _interpreters[name]
 
 

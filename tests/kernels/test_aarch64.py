@@ -32,7 +32,7 @@ from vmlab.supervise import supervised
 
 STRAIGHT = ("inlined", "template", "subroutine")
 INTERPRETERS = ("threaded", "switch", "tagged", "late", "cached", "super", "quickened")
-INTERPRETERS += ("threaded+register",)
+INTERPRETERS += ("threaded+register", "threaded+quickened+direct")
 WITH_TASKS = ("inlined", "template", "threaded", "switch", "switch+copy+barrier")
 
 # What else can be composed: with `--aarch64`.

@@ -13,7 +13,7 @@ from vmlab.outcome import Limits
 
 pytestmark = pytest.mark.skipif(not CAN_REORDER, reason="needs Linux on x86-64")
 
-ENGINES = ("switch", "threaded", "late", "quickened", "super", "threaded+register")
+ENGINES = ("switch", "threaded", "late", "quickened", "super", "threaded+register", "direct")
 
 
 def handlers(assembly: str) -> list[str]:

@@ -20,7 +20,7 @@ from vmlab.machinecode import count_indirect_jumps
 from vmlab.outcome import Limits, Place
 from vmlab.program import Number
 
-CHECKED = ["quickened", "threaded+quickened", "switch+boxed+quickened"]
+CHECKED = ["quickened", "threaded+quickened+direct", "switch+boxed+quickened"]
 LATE = ["switch+late+quickened", "switch+boxed+late+quickened"]
 FORMS = InstructionSet(TAGGED, late=False, quickened=True).handlers
 
@@ -42,9 +42,9 @@ def build(name: str, text: str):
 def written(engine) -> list[str]:
     """The handlers of the instructions as they stand in the code."""
     names = list(engine.instructions.handlers)
-    places, words = engine._encoded.places, engine._code.words
+    places, opcodes = engine._encoded.places, engine.opcodes()
     return [
-        names[words[at]]
+        names[opcodes[at]]
         for at, place in enumerate(places)
         if place is not None and places[at - 1] != place
     ]

@@ -77,11 +77,12 @@ func main(n: int = 2000, x: float = 0.1) -> float
 end
 """
 
-QUICKENED = "switch+boxed+late+quickened"
+QUICKENED = "switch+boxed+late+quickened", "threaded+late+quickened+direct"
 COMPOSED = [name for name in ENGINES if ENGINES[name].parts]
+COMPOSED += ["template+tagged", "template+boxed+late", *QUICKENED]
 
 
-@pytest.mark.parametrize("engine", [*COMPOSED, "template+tagged", "template+boxed+late", QUICKENED])
+@pytest.mark.parametrize("engine", COMPOSED)
 def test_it_does_what_the_engine_does_here(engine, tmp_path):
     executable = find(engine).build(program(ALL), counting=False)
     here = executable.call((2000, 0.1), Limits()).outcome
@@ -150,6 +151,7 @@ end
         *(["inlined+stackful", "template+stackful"] if platform.machine() == "x86_64" else []),
         "threaded",
         "late",
+        "threaded+super+direct",
         "threaded+boxed+late+copy+barrier",
     ],
 )

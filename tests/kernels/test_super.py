@@ -213,6 +213,42 @@ def test_what_lets_other_tasks_go_on_can_be_the_last_of_a_sequence(
     assert expected.result == 10
 
 
+# The stack of its task has to grow under calls of `down`.
+DEEP = """
+func down(a: int, n: int) -> int
+    load n
+    jz bottom
+    load a
+    load n
+    push 1
+    sub
+    call down
+    push 1
+    add
+    ret
+bottom:
+    load a
+    ret
+end
+func main() -> int
+    push 5
+    push 200
+    spawn down
+    join
+    ret
+end
+"""
+
+
+def test_a_call_at_the_end_of_a_sequence_makes_room_and_begins_anew_alone() -> None:
+    blocks = SUPER[True].blocks(program(DEEP))
+    joined = [[handler.name for handler in part] for _, block in blocks for part in block]
+    assert ["load", "load", "push", "sub.int", "call"] in joined
+    names = "super", "threaded+super", "threaded+super+direct"
+    builds = [(name, counting) for name in names for counting in (True, False)]
+    assert agreed(DEEP, builds=builds).result == 205
+
+
 def test_values_are_raw_and_names_bound() -> None:
     with pytest.raises(EngineUnavailable, match="'super' is made from what the verifier knows"):
         find("switch+super+tagged").build(corpus.load("sum"), counting=False)

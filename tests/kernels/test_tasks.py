@@ -22,6 +22,7 @@ from vmlab.program import Number
 INTERPRETERS = [
     *("threaded", "switch", "tagged", "boxed", "late"),
     *("quickened", "switch+boxed+late+quickened", "threaded+cached", "register", "super"),
+    *("direct", "threaded+super+direct"),
     *("switch+copy", "threaded+tagged+copy+barrier", "threaded+boxed+late+copy+barrier"),
 ]
 STACKFUL = ["inlined+stackful", "template+stackful"] if platform.machine() == "x86_64" else []

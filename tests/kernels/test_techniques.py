@@ -6,6 +6,7 @@ from __future__ import annotations
 import platform
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from native_engines import executable, run
@@ -13,12 +14,11 @@ from test_machine_code import body, code_of
 
 from vmlab import corpus
 from vmlab.assembler import assemble
-from vmlab.engines import EngineUnavailable, find
+from vmlab.engines import REPLICAS, EngineUnavailable, find
 from vmlab.isa import Trap
-from vmlab.kernels.dispatch import REPLICATED, Threaded
-from vmlab.kernels.encoding import PLAIN
+from vmlab.kernels.encoding import HALT, PLAIN, encode
 from vmlab.kernels.interpreter import InterpreterExecutable
-from vmlab.machinecode import count_indirect_jumps
+from vmlab.machinecode import count, count_indirect_jumps, dialect
 from vmlab.outcome import Limits, bind_arguments
 
 on_x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="facts about x86-64 code")
@@ -183,15 +183,66 @@ def test_what_subroutine_calls_knows_what_tasks_cost() -> None:
         assert trapped is not None and trapped.trap is Trap.OUT_OF_MEMORY
 
 
-# Replicas
+# Addresses of handlers in the code
 
-REPLICAS = REPLICATED[Threaded].REPLICAS
+
+def test_direct_code_holds_the_addresses_of_handlers_wherever_these_lie() -> None:
+    built, encoded = executable(SUM, "direct", False), encode(assemble(SUM))
+    names, seen = list(PLAIN.handlers), set()
+    for _ in range(3):
+        functions = built.functions()
+        for place in (0, *encoded.opcodes):
+            address = functions[f"op.{names[encoded.words[place]]}"].start
+            assert built._code.words[place] == address
+        seen.add(built._code.words[0])
+        assert built.call((9,), Limits()).outcome.result == 45
+        assert built.relocate()
+    assert len(seen) == 3
+
+
+@on_x86
+def test_direct_code_saves_the_load_from_the_table_alone() -> None:
+    spoken, codes = dialect("x86_64"), [code_of(name, SUM) for name in ("threaded", "direct")]
+    assert spoken is not None
+    for name in PLAIN.handlers.keys() - {HALT}:
+        threaded, direct = (count("\n".join(body(code, f"op.{name}")), spoken) for code in codes)
+        # Around a call the register with the table is put away and brought back.
+        saved = 3 if threaded.calls else 1
+        assert direct.accesses == threaded.accesses - saved, name
+        assert direct.indirect_jumps == threaded.indirect_jumps == 1, name
+
+
+def test_direct_code_that_moved_is_quickened_still() -> None:
+    built = find("threaded+quickened+direct").build(assemble(SUM), counting=True)
+    fresh = built.opcodes()
+    first = built.call((9,), Limits()).outcome
+    quick, before = built.opcodes(), list(built._code.words)
+    assert quick.keys() == fresh.keys() and quick != fresh
+    built.relocate()
+    assert built.opcodes() == quick and list(built._code.words) != before
+    assert not first.differences(built.call((9,), Limits()).outcome)
+
+
+def test_only_what_jumps_in_every_handler_can_do_so_directly() -> None:
+    for base in "switch", "template", "inlined":
+        with pytest.raises(ValueError, match="'direct' can be added to threaded only"):
+            find(f"{base}+direct")
+
+
+# Replicas
 
 
 def replicas(executable: InterpreterExecutable) -> list[int]:
     """Of the handlers that the instructions have, in the order of the code."""
-    words, count = executable._code.words, len(executable.instructions.handlers)
-    return [words[place] // count for place in executable._encoded.opcodes]
+    opcodes, count = executable.opcodes(), len(executable.instructions.handlers)
+    return [opcodes[place] // count for place in executable._encoded.opcodes]
+
+
+@pytest.fixture
+def two_replicas(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """They take less time to compile, and must not get into the cache of the others."""
+    monkeypatch.setenv("VMLAB_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("vmlab.kernels.dispatch.REPLICAS", 2)
 
 
 @pytest.mark.parametrize("base", ["threaded", "switch"])
@@ -226,28 +277,25 @@ def test_replicas_have_the_jumps_of_their_dispatch() -> None:
 QUICKENED = SUM.replace("load total\n    load n", "load total\n    load n\n    push 0\n    add")
 
 
-@pytest.mark.parametrize("base", ["threaded", "switch"])
-def test_an_instruction_that_quickens_keeps_its_replica(base, monkeypatch, tmp_path) -> None:
-    # Fewer replicas take less time to compile, and must not get into the cache of the others.
-    monkeypatch.setenv("VMLAB_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(f"vmlab.kernels.dispatch.Replicated{base.title()}.REPLICAS", 2)
+@pytest.mark.usefixtures("two_replicas")
+@pytest.mark.parametrize("base", ["threaded", "switch", "threaded+direct"])
+def test_an_instruction_that_quickens_keeps_its_replica(base: str) -> None:
     built = find(f"{base}+quickened+replicated").build(assemble(QUICKENED), counting=True)
-    before = list(built._code.words), replicas(built)
+    before = built.opcodes(), replicas(built)
     assert {0, 1} <= set(before[1])
     expected = run(QUICKENED, "reference", True, (9,))
     for _ in range(2):
         assert not expected.differences(built.call((9,), Limits()).outcome)
-        assert replicas(built) == before[1] and list(built._code.words) != before[0]
+        assert replicas(built) == before[1] and built.opcodes() != before[0]
+        built.relocate()
 
 
+@pytest.mark.usefixtures("two_replicas")
 @pytest.mark.parametrize(
     "name",
     ["threaded+cached", "switch+register", "threaded+boxed+late", "switch+tagged+quickened"],
 )
-def test_replicas_of_everything(name: str, monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv("VMLAB_CACHE_DIR", str(tmp_path))
-    base = name.split("+")[0]
-    monkeypatch.setattr(f"vmlab.kernels.dispatch.Replicated{base.title()}.REPLICAS", 2)
+def test_replicas_of_everything(name: str) -> None:
     expected = run(CALLS, "reference", True, (6,))
     for counting in True, False:
         built = find(f"{name}+replicated").build(assemble(CALLS), counting=counting)
@@ -255,10 +303,9 @@ def test_replicas_of_everything(name: str, monkeypatch, tmp_path) -> None:
         assert not expected.differences(built.call((6,), Limits()).outcome)
 
 
-@pytest.mark.parametrize("part", ["copy+barrier", "super", "quickened"])
-def test_replicas_with_tasks(part: str, monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv("VMLAB_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("vmlab.kernels.dispatch.ReplicatedThreaded.REPLICAS", 2)
+@pytest.mark.usefixtures("two_replicas")
+@pytest.mark.parametrize("part", ["copy+barrier", "quickened", "super+direct"])
+def test_replicas_with_tasks(part: str) -> None:
     text = corpus.source("philosophers")
     args = bind_arguments(assemble(text), {})
     expected = run(text, "reference", True, args)
