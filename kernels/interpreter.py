@@ -95,7 +95,7 @@ class InterpreterExecutable(CompiledExecutable):
         return self._unit.reordered()
 
     def _settle(self, unit):
-        opcodes = self.opcodes()
+        opcodes = self.opcodes() if self._dispatch.EXPORTS else {}
         super()._settle(unit)
         self._opcode_words = self._dispatch.words(unit, len(self.instructions.handlers))
         for place, opcode in opcodes.items():
