@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vmlab import syntax
+from vmlab.checking import check_type
 from vmlab.diagnostics import Diagnostic, Findings, Note, ProgramError, a, counted, either, quote
 from vmlab.draft import ANY_NAME, Draft
 from vmlab.isa import Trap
@@ -47,6 +48,7 @@ def decode(data: bytes, path: str) -> str:
 def assemble(text: str, path: str = "<string>") -> Program:
     """The program that a text means, verified. `path` names the text in messages. Raises
     `ProgramError` with all errors."""
+    check_type("text", text, str, "that of a program (vmlab.load reads files)")
     source = Source(path, text.removeprefix("\N{BYTE ORDER MARK}"))
     findings = Findings()
     reader = Reader(source, findings)

@@ -179,7 +179,7 @@ def test_engines_that_disagree_are_published_as_such(publish):
         (["none.vm"], exits.USAGE, "'none.vm' is neither a file nor a program of the corpus"),
         (["a.vm", "./a.vm"], exits.USAGE, "two programs would be published as a.json"),
         (["undefined.vm"], exits.USAGE, "main's parameter 'n: int' has no default"),
-        (["a.vm", "--rounds", "1"], exits.USAGE, "1 rounds are too few"),
+        (["a.vm", "--rounds", "1"], exits.USAGE, "1 round for 2 engines: too few"),
         (["a.vm"], exits.INVALID_DATA, "out/other.json: this is not JSON"),
     ],
 )

@@ -50,10 +50,10 @@ def engine_names(text: str) -> tuple[str, ...]:
     """The type of an option that names several engines, or groups of them."""
     from vmlab.engines import expand
 
-    names = expand(part.strip() for part in text.split(","))
-    for name in names:
-        engine(name)
-    return names
+    try:
+        return expand(part.strip() for part in text.split(","))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def table_format(name: str) -> str:
