@@ -251,7 +251,7 @@ def find(name: str, groups: Collection[str] = ()) -> Engine:
         raise ValueError(f"'{name}' is a group of engines; name one: {', '.join(GROUPS[name])}")
     known = [*ENGINES, *groups]
     meant = closest(base, BASES if parts else known)
-    hint = f"; did you mean '{'+'.join([meant, *parts])}'?" if meant else ""
+    hint = f"; did you mean '{'+'.join([meant, *map(str.strip, parts)])}'?" if meant else ""
     raise ValueError(f"no engine is called '{name}'{hint} (there are: {', '.join(known)})")
 
 

@@ -174,7 +174,7 @@ def test_usage_errors(compare, options, message):
         (["--engines", "inlined,swich"], "no engine is called 'swich'; did you mean 'switch'?"),
         (["--engines", ""], "no engine is called ''"),
         (["--engines", "publishd"], "no engine is called 'publishd'; did you mean 'published'?"),
-        (["--engines", "swich+copy"], "'swich+copy'; did you mean 'switch+copy'?"),
+        (["--engines", "swich + copy"], "'swich + copy'; did you mean 'switch+copy'?"),
     ],
 )
 def test_usage_errors_of_real_comparisons(vmlab, options, message):

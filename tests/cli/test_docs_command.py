@@ -209,6 +209,20 @@ def test_paths_are_relative_to_the_document_and_may_have_spaces(update):
     assert content("guide/doc.md") == read("results/a b.json").table("github")
 
 
+def test_new_lines_end_like_their_marker(update):
+    text = block("table results/a.json")
+    update(text.replace("\n", "\r\n") + text)
+    crlf, lf = Path("doc.md").read_bytes().decode().split("after\r\n")
+    assert crlf.count("\n") == crlf.count("\r\n") > text.count("\n")
+    assert crlf.replace("\r\n", "\n") + "after\n" == lf
+
+
+def test_a_byte_order_mark_may_stand_before_a_marker(update):
+    text = f"\ufeff<!-- vmlab:table results/a.json -->\n{END}\n"
+    assert update(text).exit_code == 0
+    assert Path("doc.md").read_text("utf-8").startswith(text.splitlines()[0] + "\n\n|")
+
+
 def test_an_update_changes_nothing_more_the_second_time(update):
     update(block("table results/a.json") + block("ratios results/*.json"))
     once = Path("doc.md").read_text()
