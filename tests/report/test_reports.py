@@ -1,5 +1,7 @@
 import json
 import math
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -104,6 +106,13 @@ def test_json_holds_what_was_measured(timed):
     assert data["rounds"]["samples_nanoseconds"]["switch"] == [16 * MS] * 31
     assert data["agreement"]["outcome"]["instructions"] == 4
     assert data["rows"][1]["ratio"]["median"] == 2.5
+
+
+def test_json_is_ascii_whatever_the_encoding_of_stdout(timed):
+    program = replace(timed.program, path=os.fsdecode(b"caf\xe9.vm"), text="; \N{SNAKE}\n")
+    comparison = replace(timed, program=program)
+    assert comparison.to_json().isascii()
+    assert Comparison.from_json(comparison.to_json()) == comparison
 
 
 def test_values_survive_that_json_does_not_know():

@@ -52,7 +52,7 @@ def _validator() -> Validator:
 
 
 def to_json(comparison: Comparison) -> str:
-    return json.dumps(_comparison(comparison), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(_comparison(comparison), indent=2) + "\n"
 
 
 def from_json(text: str) -> Comparison:
