@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -9,6 +10,7 @@ from fakes import PROGRAM, Script, engines
 
 import vmlab
 from vmlab.attribution import SEQUENTIAL
+from vmlab.outcome import Limits
 
 
 def test_load_run_and_compare():
@@ -27,7 +29,7 @@ def test_explain():
     assert len(explanation.attribution.rows) == len(SEQUENTIAL.mechanisms)
     assert explanation.opcodes == "not looked at"
     assert str(explanation).startswith("mechanism ")
-    with pytest.raises(ValueError, match="9 rounds are too few"):
+    with pytest.raises(ValueError, match="9 rounds for 16 costs: too few"):
         vmlab.explain(PROGRAM, rounds=9)
 
 
@@ -53,6 +55,50 @@ def test_arguments_of_another_type_are_refused(type_, value, message):
         program.run(x=value)
     assert "main's parameter 'x'" in str(info.value)
     assert message in str(info.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: vmlab.compare("sieve"), "program must be what vmlab.load"),
+        (lambda: vmlab.explain("sieve"), "program must be what vmlab.load"),
+        (lambda: vmlab.compare(PROGRAM, "switch"), "engines must be a list of names"),
+        (lambda: vmlab.compare(PROGRAM, 5), "engines must be a list of names"),
+        (lambda: vmlab.compare(PROGRAM, [5]), "engine must be the name of one"),
+        (lambda: vmlab.compare(PROGRAM, args="n=1"), "args must be a dict"),
+        (lambda: vmlab.explain(PROGRAM, ["switch"]), "args must be a dict"),
+        (lambda: vmlab.compare(PROGRAM, rounds=15.5), "rounds must be an int, not 15.5"),
+        (lambda: vmlab.compare(PROGRAM, seed="x"), "seed must be an int"),
+        (lambda: vmlab.compare(PROGRAM, limits={"fuel": 1}), "limits must be of the type"),
+        (lambda: PROGRAM.run(["switch"]), "engine must be the name of one"),
+        (lambda: Limits(fuel=1.5), "fuel must be an int, not 1.5"),
+        (lambda: Limits(timeout="2"), "timeout must be seconds"),
+        (lambda: vmlab.load(None), "name_or_path must be"),
+        (lambda: vmlab.assemble(Path("sieve.vm")), "text must be that of a program"),
+        (lambda: vmlab.assemble(b"x" * 100), "<class 'bytes'>"),
+    ],
+)
+def test_arguments_of_undocumented_types_are_refused(call, message):
+    with pytest.raises(TypeError) as info:
+        call()
+    assert message in str(info.value)
+
+
+def test_a_group_is_no_engine_to_run_on():
+    with pytest.raises(ValueError, match="'ladder' is a group of engines; name one: inlined,"):
+        PROGRAM.run("ladder")
+
+
+def test_a_path_may_be_an_object_and_a_text_is_no_path(tmp_path):
+    path = tmp_path / "four.vm"
+    path.write_text(PROGRAM.source.text)
+    assert vmlab.load(path) == PROGRAM
+    for text in (PROGRAM.source.text, PROGRAM.source.text * 1000):
+        with pytest.raises(ValueError, match="neither a name nor a path"):
+            vmlab.load(text)
+    for name in ("", "x" * 5000, "x\0"):
+        with pytest.raises(ValueError, match="is neither a file nor a program of the corpus"):
+            vmlab.load(name)
 
 
 def test_unknown_names_are_attribute_errors():

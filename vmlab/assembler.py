@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from vmlab import syntax
+from vmlab.checking import check_type
 from vmlab.diagnostics import Diagnostic, Findings, Note, ProgramError, a, counted, either, quote
 from vmlab.draft import ANY_NAME, Draft
+from vmlab.inputs import read_bytes
 from vmlab.isa import Trap
 from vmlab.literals import number, read_number, read_value
 from vmlab.outcome import format_number
@@ -27,7 +29,7 @@ def load(path: str | Path) -> Program:
 def read_text(path: str | Path) -> str:
     """A source file's text. Raises `ProgramError` if it is not UTF-8, OSError if it cannot be
     read."""
-    return decode(Path(path).read_bytes(), str(path))
+    return decode(read_bytes(path), str(path))
 
 
 def decode(data: bytes, path: str) -> str:
@@ -47,6 +49,7 @@ def decode(data: bytes, path: str) -> str:
 def assemble(text: str, path: str = "<string>") -> Program:
     """The program that a text means, verified. `path` names the text in messages. Raises
     `ProgramError` with all errors."""
+    check_type("text", text, str, "that of a program (vmlab.load reads files)")
     source = Source(path, text.removeprefix("\N{BYTE ORDER MARK}"))
     findings = Findings()
     reader = Reader(source, findings)

@@ -139,13 +139,9 @@ class Comparison:
         """Of each interval, so that all of them hold together with `CONFIDENCE`."""
         return corrected(len(self._seconds.keys() - {self.baseline, self.folded}))
 
-    def _ratios(self, engine: str, other: str) -> list[float]:
-        assert self.rounds is not None
-        samples = self.rounds.samples
-        return [a / b for a, b in zip(samples[engine], samples[other], strict=True)]
-
-    def ratio(self, engine: str, other: str) -> Interval:
-        """The time of one engine to that of another. Raises ValueError where there is none."""
+    def ratios(self, engine: str, other: str) -> list[float]:
+        """The time of one engine to that of another, in each round. Raises ValueError where there
+        is none."""
         for name in (engine, other):
             if name not in self._seconds:
                 raise ValueError(f"there is no ratio of {engine} to {other}: {name} was not timed")
@@ -154,7 +150,13 @@ class Comparison:
                     f"there is no ratio of {engine} to {other}: the compiler of {name} folded"
                     " the program's work away"
                 )
-        return median_interval(self._ratios(engine, other), self.confidence)
+        assert self.rounds is not None
+        samples = self.rounds.samples
+        return [a / b for a, b in zip(samples[engine], samples[other], strict=True)]
+
+    def ratio(self, engine: str, other: str) -> Interval:
+        """The median of `ratios`. Raises ValueError where there are none."""
+        return median_interval(self.ratios(engine, other), self.confidence)
 
     # What follows
 
@@ -172,7 +174,7 @@ class Comparison:
         assert self.baseline is not None and self.agreement.outcome is not None
         ratio = verdict = None
         if engine.name != self.baseline:
-            ratio, verdict = judge(self._ratios(engine.name, self.baseline), self.confidence)
+            ratio, verdict = judge(self.ratios(engine.name, self.baseline), self.confidence)
         instructions = self.agreement.outcome.instructions
         return Row(
             engine,
@@ -308,7 +310,7 @@ class Comparison:
         for row in self.rows:
             name = row.engine.name
             if row.verdict is Verdict.UNSTABLE and self.baseline is not None:
-                ratios = self._ratios(name, self.baseline)
+                ratios = self.ratios(name, self.baseline)
                 first, second = (significant(h.median) for h in halves(ratios, self.confidence))
                 found.append(
                     f"the machine changed while {name} was timed: its ratio was {first} in the"

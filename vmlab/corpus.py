@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from pathlib import Path
 
 from vmlab import assembler
+from vmlab.checking import check_type
 from vmlab.diagnostics import closest
 from vmlab.program import Program
 
@@ -35,17 +36,22 @@ def summary(name: str) -> str:
     return first.removeprefix("; ").removeprefix(f"{name}{_SUFFIX}: ")
 
 
-def load(name_or_path: str) -> Program:
+def load(name_or_path: str | os.PathLike[str]) -> Program:
     """A program of the corpus by its name, or any other by the path of its file (`./sieve` if it
     is called like one of the corpus). Raises ValueError if there is neither, OSError if the file
     cannot be read, `ProgramError` if the program is invalid."""
-    if name_or_path in names():
-        return assembler.assemble(source(name_or_path), path(name_or_path))
-    if Path(name_or_path).exists():
-        return assembler.load(name_or_path)
-    meant = closest(name_or_path.removesuffix(_SUFFIX), names())
+    check_type("name_or_path", name_or_path, (str, os.PathLike), "the name of a program or a path")
+    name = str(name_or_path)
+    if name in names():
+        return assembler.assemble(source(name), path(name))
+    # Not that of `Path`, for which '' exists, and which fails where a name is too long.
+    if os.path.exists(name):  # noqa: PTH110
+        return assembler.load(name)
+    if "\n" in name:
+        raise ValueError("this is neither a name nor a path; vmlab.assemble takes a program's text")
+    meant = closest(name.removesuffix(_SUFFIX), names())
     help_ = f"did you mean '{meant}'?" if meant else "`vmlab list` shows the corpus"
-    raise ValueError(f"'{name_or_path}' is neither a file nor a program of the corpus; {help_}")
+    raise ValueError(f"'{name}' is neither a file nor a program of the corpus; {help_}")
 
 
 def _entry(name: str) -> Traversable:

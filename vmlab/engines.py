@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from vmlab.checking import check_type
 from vmlab.diagnostics import closest
 from vmlab.outcome import Limits, Outcome, bind_arguments
 from vmlab.program import Number, Program
@@ -226,13 +227,20 @@ GROUPS = {
 
 
 def expand(names: Iterable[str]) -> tuple[str, ...]:
-    """The engines that these names of engines and groups stand for, each once."""
-    return tuple(dict.fromkeys(engine for name in names for engine in GROUPS.get(name, (name,))))
+    """The engines that these names of engines and groups stand for, each once. Raises as `find`
+    does."""
+    return tuple(dict.fromkeys(engine for name in names for engine in _members(name)))
 
 
-def find(name: str) -> Engine:
+def _members(name: str) -> tuple[str, ...]:
+    check_type("engine", name, str, "the name of one, such as 'switch'")
+    return GROUPS[name] if name in GROUPS else (find(name, GROUPS).name,)
+
+
+def find(name: str, groups: Collection[str] = ()) -> Engine:
     """The engine of this name: one of `ENGINES`, or a composition such as `template+boxed+late`.
-    Raises ValueError, with a message for the user."""
+    Raises TypeError or ValueError, with a message for the user; `groups` might be meant, too."""
+    check_type("engine", name, str, "the name of one, such as 'switch'")
     if name in ENGINES:
         return ENGINES[name]
     base, *parts = name.split("+")
@@ -246,9 +254,12 @@ def find(name: str) -> Engine:
         raise ValueError(
             f"'{name}': '{base}' is no engine, but can be added to one: '{bases(base)[0]}+{name}'"
         )
-    meant = closest(name, ENGINES)
-    hint = f"; did you mean '{meant}'?" if meant else ""
-    raise ValueError(f"no engine is called '{name}'{hint} (there are: {', '.join(ENGINES)})")
+    if name in GROUPS:
+        raise ValueError(f"'{name}' is a group of engines; name one: {', '.join(GROUPS[name])}")
+    known = [*ENGINES, *groups]
+    meant = closest(base, BASES if parts else known)
+    hint = f"; did you mean '{'+'.join([meant, *map(str.strip, parts)])}'?" if meant else ""
+    raise ValueError(f"no engine is called '{name}'{hint} (there are: {', '.join(known)})")
 
 
 def bases(part: str) -> tuple[str, ...]:
@@ -287,8 +298,8 @@ def run(
     program: Program, engine: str, args: dict[str, Number], limits: Limits | None = None
 ) -> Outcome:
     """Run `main` once, counting instructions, and watch over it: Ctrl-C and `limits.timeout` end
-    it with the trap `interrupted`. Raises ValueError on bad arguments or an unknown engine,
-    `EngineUnavailable` where the engine cannot run this program."""
+    it with the trap `interrupted`. Raises TypeError or ValueError on bad arguments or an unknown
+    engine, `EngineUnavailable` where the engine cannot run this program."""
     from vmlab.supervise import supervised
 
     chosen = find(engine)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import struct
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
+from types import NoneType
 
+from vmlab.checking import check_type
 from vmlab.diagnostics import a
 from vmlab.isa import INT_MAX, Trap, Type
 from vmlab.program import Number, Program
@@ -27,7 +30,8 @@ MAX_LAUNCHES = 10_000
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a run may use; beyond it a program traps. Raises ValueError where a number is not a
-    limit: all fit in 64 bits, none is negative, and `main` itself needs a frame.
+    limit: all fit in 64 bits, none is negative, and `main` itself needs a frame; TypeError where
+    it is no number.
 
     max_depth   frames alive at once in a task, its first included
     max_heap    bytes of arrays, channels and tasks; what they cost is in `vmlab.isa`
@@ -51,6 +55,8 @@ class Limits:
             ("timeout", 0, threading.TIMEOUT_MAX),
         ):
             value = getattr(self, name)
+            kinds = (int, float, NoneType) if name == "timeout" else (int, NoneType)
+            check_type(name, value, kinds, "seconds" if name == "timeout" else "an int")
             if value is not None and not least <= value <= most:
                 raise ValueError(f"{name} is from {least} to {most}, not {value}")
 
@@ -166,11 +172,14 @@ def format_number(value: Number) -> str:
     return repr(value)
 
 
-def bind_arguments(program: Program, given: dict[str, Number]) -> tuple[Number, ...]:
+def bind_arguments(program: Program, given: Mapping[str, Number]) -> tuple[Number, ...]:
     """`main`'s arguments by name, defaults filled in.
 
-    Raises ValueError, with a message for the user, on a name that `main` does not have, a
-    parameter left out that has no default, or a value not of the parameter's type."""
+    Raises TypeError if one of the two is something else, and ValueError, with a message for the
+    user, on a name that `main` does not have, a parameter left out that has no default, or a value
+    not of the parameter's type."""
+    check_type("program", program, Program, "what vmlab.load(NAME) or vmlab.assemble(TEXT) returns")
+    check_type("args", given, Mapping, "a dict of main's arguments, such as {'n': 35}")
     params = {p.name: p for p in program.main.params}
     for name in given:
         if name not in params:

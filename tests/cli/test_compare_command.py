@@ -169,10 +169,12 @@ def test_usage_errors(compare, options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--rounds", "1"], "1 rounds are too few"),
+        (["--rounds", "1"], "1 round for 9 engines: too few"),
         (["--rounds", "0"], "'0' is not a whole number, 1 or more"),
         (["--engines", "inlined,swich"], "no engine is called 'swich'; did you mean 'switch'?"),
         (["--engines", ""], "no engine is called ''"),
+        (["--engines", "publishd"], "no engine is called 'publishd'; did you mean 'published'?"),
+        (["--engines", "swich + copy"], "'swich + copy'; did you mean 'switch+copy'?"),
     ],
 )
 def test_usage_errors_of_real_comparisons(vmlab, options, message):

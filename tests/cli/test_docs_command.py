@@ -1,5 +1,6 @@
 """docs update: tables of documents, made from result files."""
 
+import json
 import stat
 from pathlib import Path
 
@@ -119,6 +120,47 @@ def test_a_ratio_that_is_not_resolved_is_in_parentheses(update):
     assert rows == [["alpha", "2.00"], ["epsilon", "(1.00)"], ["geometric mean", "1.41"]]
 
 
+def measure_ratios(path, *ratios):
+    """A result in which `slow` took these times as long as `fast`, in rounds in this order."""
+    data = json.loads(Path("results/a.json").read_text())
+    samples = data["rounds"]["samples_nanoseconds"]
+    order = data["rounds"]["order"][:1]
+    data["rounds"]["order"] = order * len(ratios)
+    samples["fast"] = [1000] * len(ratios)
+    samples["slow"] = [round(1000 * ratio) for ratio in ratios]
+    Path(path).write_text(json.dumps(data))
+
+
+def mean_of(update, marker):
+    update(block(marker))
+    return cells(content().splitlines()[-1])[1:]
+
+
+def test_the_mean_is_taken_in_every_round_and_resolved_if_its_bounds_are_on_one_side(update):
+    # The medians are 1 and 4, and in every round the mean is 2 or 4: the bounds leave 1 out.
+    measure_ratios("results/c.json", *[1, 1, 1, 1, 16, 16, 16])
+    measure_ratios("results/d.json", *[4, 4, 4, 4, 1, 1, 1])
+    files = "results/c.json results/d.json"
+    assert mean_of(update, f"ratios slow/fast {files}") == ["2.00"]
+    # Now the mean is below 1 in two rounds of seven.
+    measure_ratios("results/c.json", *[1 / 16, 1 / 16, 4, 4, 4, 4, 4])
+    assert mean_of(update, f"ratios slow/fast {files}") == ["(2.00)"]
+
+
+def test_rounds_that_are_too_few_for_so_many_means_resolve_none(update):
+    for path in ("results/c.json", "results/d.json"):
+        measure_ratios(path, *[3] * 6)
+    files = "results/c.json results/d.json"
+    assert mean_of(update, f"ratios slow/fast {files}") == ["3.00"]
+    assert mean_of(update, f"ratios slow/fast fast/slow {files}") == ["(3.00)", "(0.333)"]
+
+
+def test_rounds_that_only_some_programs_have_are_left_out_of_the_mean(update):
+    measure_ratios("results/c.json", *[3] * 7, *[9] * 20)
+    measure_ratios("results/d.json", *[3] * 7)
+    assert mean_of(update, "ratios slow/fast results/c.json results/d.json") == ["3.00"]
+
+
 def test_ratios_are_to_the_first_engine_unless_told_otherwise(update):
     update(block("ratios results/b.json"))
     header, _, *rows = map(cells, content().splitlines())
@@ -140,7 +182,7 @@ def test_a_ratio_that_does_not_exist_is_left_out_of_the_mean_which_says_so(updat
     assert cells(content().splitlines()[-1])[1] == "3.63"
     measure("results/d.json", named("delta"), fast=Script(MS), other=Script(MS))
     update(block("ratios slow/fast results/*.json"))
-    assert cells(content().splitlines()[-1])[1] == "3.63 (of 3)"
+    assert cells(content().splitlines()[-1])[1] == "3.63, of 3"
 
 
 def test_the_books_set_what_the_ladder_predicts_beside_what_cpython_takes(update):
@@ -155,7 +197,7 @@ def test_the_books_set_what_the_ladder_predicts_beside_what_cpython_takes(update
     assert over[3:] == ["0.250 (0.250 to 0.250)", f"{6 * per_instruction:,.0f}"]
     assert under[3:] == ["2.00 (2.00 to 2.00)", f"-{per_instruction:,.0f}"]
     assert untimed == ["untimed", "–", "–", "–", "–"]
-    assert mean == ["geometric mean", "", "", "0.707 (of 2)", ""]
+    assert mean == ["geometric mean", "", "", "0.707 (0.707 to 0.707), of 2", ""]
 
 
 # The document
@@ -165,6 +207,20 @@ def test_paths_are_relative_to_the_document_and_may_have_spaces(update):
     Path("results/a.json").rename("results/a b.json")
     update(block("table '../results/a b.json'"), path="guide/doc.md")
     assert content("guide/doc.md") == read("results/a b.json").table("github")
+
+
+def test_new_lines_end_like_their_marker(update):
+    text = block("table results/a.json")
+    update(text.replace("\n", "\r\n") + text)
+    crlf, lf = Path("doc.md").read_bytes().decode().split("after\r\n")
+    assert crlf.count("\n") == crlf.count("\r\n") > text.count("\n")
+    assert crlf.replace("\r\n", "\n") + "after\n" == lf
+
+
+def test_a_byte_order_mark_may_stand_before_a_marker(update):
+    text = f"\ufeff<!-- vmlab:table results/a.json -->\n{END}\n"
+    assert update(text).exit_code == 0
+    assert Path("doc.md").read_text("utf-8").startswith(text.splitlines()[0] + "\n\n|")
 
 
 def test_an_update_changes_nothing_more_the_second_time(update):

@@ -61,7 +61,7 @@ def test_json_to_stdout_and_to_a_file(vmlab):
 def test_too_few_rounds_are_refused_and_the_least_do(vmlab):
     result = explained(vmlab, "--rounds", "9")
     assert result.exit_code == exits.USAGE
-    assert "9 rounds are too few for 16 intervals: give 10" in result.stderr
+    assert "9 rounds for 16 costs: too few" in result.stderr
     assert explained(vmlab, "--rounds", "10").exit_code == 0
 
 

@@ -232,7 +232,32 @@ def test_a_full_disk_is_reported_in_one_line():
             command("list"), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
         )
     assert done.returncode == exits.FAILED
-    assert re.fullmatch(r"Error: .*No space left on device\n", done.stderr)
+    assert done.stderr == "Error: No space left on device\n"
+    done = finish("table", RESULTS / "fib.json", "--output", "/dev/full")
+    assert done.returncode == exits.FAILED
+    assert done.stderr == "Error: /dev/full: No space left on device\n"
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs /dev/zero")
+@pytest.mark.parametrize("reads", ["check", "table", "docs update"])
+def test_what_never_ends_is_not_read_to_its_end(reads):
+    done = finish(*reads.split(), "/dev/zero")
+    assert done.returncode == exits.USAGE
+    assert "cannot read '/dev/zero': it has more than 64 MiB" in done.stderr
+
+
+def test_ctrl_c_before_the_command_line_is_there_ends_it_without_a_word():
+    script = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'vmlab.cli': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from vmlab.__main__ import main; main()\n"
+    )
+    with processes.start([sys.executable, "-c", script, "list"]) as process:
+        assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == -signal.SIGINT
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of the address space")

@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import PROGRAM, Script, engines
+from fakes import PROGRAM, Script, engines, trapped
 
 from vmlab import corpus
 from vmlab.cli import exits
 from vmlab.comparison import Comparison
 from vmlab.engines import GROUPS
+from vmlab.isa import Trap
 from vmlab.measure.machine import Fact, describe_machine
 from vmlab.outcome import Outcome
 from vmlab.report.published import why_stale
@@ -164,11 +165,19 @@ def test_another_machine_version_or_arguments_are_noticed(publish):
     assert reason(rounds=None) == "nothing was timed"
 
 
+def test_a_program_that_traps_is_published_and_told_of(publish):
+    Path("a.vm").write_text(PROGRAM.source.text.split("expect")[0])
+    trap = trapped(Trap.DIVIDE_BY_ZERO, (0, 2))
+    result = publish("a.vm", fast=Script(outcome=trap), reference=Script(outcome=trap))
+    assert result.exit_code == exits.TRAPPED
+    assert "a: On all engines the program traps (divide_by_zero), so nothing was" in result.stderr
+
+
 def test_engines_that_disagree_are_published_as_such(publish):
     liar = Script(MS, Outcome(5, (), None, 4))
     result = publish("a.vm", fast=Script(MS), liar=liar)
     assert result.exit_code == exits.DIFFERS
-    assert "a: nothing was timed: An expect line fails" in result.stderr
+    assert "a: An expect line fails, so nothing was timed: " in result.stderr
     assert "An expect line fails" in Path("out/tables.md").read_text()
     assert "a: to be measured again: nothing was timed" in publish("a.vm", fast=Script(MS)).stderr
 
@@ -179,7 +188,7 @@ def test_engines_that_disagree_are_published_as_such(publish):
         (["none.vm"], exits.USAGE, "'none.vm' is neither a file nor a program of the corpus"),
         (["a.vm", "./a.vm"], exits.USAGE, "two programs would be published as a.json"),
         (["undefined.vm"], exits.USAGE, "main's parameter 'n: int' has no default"),
-        (["a.vm", "--rounds", "1"], exits.USAGE, "1 rounds are too few"),
+        (["a.vm", "--rounds", "1"], exits.USAGE, "1 round for 2 engines: too few"),
         (["a.vm"], exits.INVALID_DATA, "out/other.json: this is not JSON"),
     ],
 )

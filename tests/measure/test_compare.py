@@ -401,8 +401,8 @@ def test_a_seed_is_drawn_if_none_is_given():
         ({"engines": ["swich"]}, "no engine is called 'swich'; did you mean 'switch'?"),
         ({"engines": []}, "there is no engine to compare"),
         ({"args": {"k": 1}}, "main has no parameter 'k'"),
-        ({"rounds": 0}, "0 rounds are too few"),
-        ({"rounds": 6}, "6 rounds are too few: 3 engines need --rounds 7 at least"),
+        ({"rounds": 0}, "0 rounds for 3 engines: too few"),
+        ({"rounds": 6}, "give --rounds 7 at least"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_runs(options, message):

@@ -1,5 +1,7 @@
 import json
 import math
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -106,6 +108,13 @@ def test_json_holds_what_was_measured(timed):
     assert data["rows"][1]["ratio"]["median"] == 2.5
 
 
+def test_json_is_ascii_whatever_the_encoding_of_stdout(timed):
+    program = replace(timed.program, path=os.fsdecode(b"caf\xe9.vm"), text="; \N{SNAKE}\n")
+    comparison = replace(timed, program=program)
+    assert comparison.to_json().isascii()
+    assert Comparison.from_json(comparison.to_json()) == comparison
+
+
 def test_values_survive_that_json_does_not_know():
     outcome = Comparison.from_json(make_trapped().to_json()).agreement.outcome
     assert outcome.output[:3] == (1, -0.5, math.inf)
@@ -132,7 +141,8 @@ def test_the_schema_refuses_what_is_not_a_comparison(timed):
     ("text", "message"),
     [
         ("{", "this is not JSON"),
-        ("[1]", "expected a result in the schema 'vmlab-compare/1', found None"),
+        ("[1]", "expected a result in the schema 'vmlab-compare/1', found [1]"),
+        ('{"schema": ["vmlab-compare/2"]}', "found ['vmlab-compare/2']"),
         ('{"schema": "other/1"}', "found 'other/1'"),
         (
             '{"schema": "vmlab-compare/2", "vmlab": "3.4"}',
@@ -174,11 +184,32 @@ def test_a_damaged_result_is_refused_or_read_but_never_more(timed, wrong):
     assert refused > 20
 
 
-def test_samples_that_are_missing_are_noticed(timed):
-    data = json.loads(timed.to_json())
-    data["rounds"]["samples_nanoseconds"]["switch"].pop()
-    with pytest.raises(ValueError, match="this result is damaged"):
+@pytest.mark.parametrize(
+    ("path", "wrong", "message"),
+    [
+        (("engines",), [], "$.engines: [] should be non-empty"),
+        (("rounds",), [1] * 1000, "$.rounds: [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,… is not of"),
+        (("rounds", "order"), None, "$.rounds.order: None is not of type 'array'"),
+        (("agreement", "outcome"), {}, "$.agreement.outcome: 'result' is a required property"),
+        (("program", "text"), ["x" * 1000], "… is not of type 'string'"),
+        (
+            ("rounds", "samples_nanoseconds", "switch"),
+            [1],
+            "$.rounds.samples_nanoseconds.switch: expected 31 samples, one for each round in"
+            " $.rounds.order, found 1",
+        ),
+        (("rounds", "samples_nanoseconds", "switch", 3), 0, "switch[3]: 0 is less than"),
+    ],
+)
+def test_where_a_result_is_damaged_is_told(timed, path, wrong, message):
+    data = holder = json.loads(timed.to_json())
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = wrong
+    with pytest.raises(ValueError) as info:
         Comparison.from_json(json.dumps(data))
+    assert message in str(info.value)
+    assert len(str(info.value)) < 300
 
 
 # Tables

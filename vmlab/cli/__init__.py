@@ -73,7 +73,8 @@ def _failed(error: Exception) -> int:
         traceback.print_exception(error)
         return exits.FAILED
     if isinstance(error, OSError):
-        click.echo(f"Error: {error}", err=True)
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"Error: {place}{error.strerror or error}", err=True)
         return exits.FAILED
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(frame.filename).name}:{frame.lineno}"

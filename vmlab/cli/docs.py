@@ -78,11 +78,12 @@ def update(context: click.Context, paths: Sequence[str], only_check: bool) -> No
 
 def _refreshed(path: str) -> tuple[str, Refreshed]:
     """The document as it is, and as it should be."""
+    from vmlab.inputs import read_bytes
     from vmlab.report.document import DocumentError, refresh
 
     try:
         # Line ends stay as they are.
-        text = Path(path).read_bytes().decode("utf-8")
+        text = read_bytes(path).decode()
         return text, refresh(text, Path(path))
     except OSError as error:
         raise bad("FILE", f"cannot read '{path}': {error.strerror}") from None
@@ -94,7 +95,7 @@ def _refreshed(path: str) -> tuple[str, Refreshed]:
 
 def _diff(block: Block) -> str:
     lines = [
-        line[:_MOST_COLUMNS]
+        line.rstrip()[:_MOST_COLUMNS]
         for line in difflib.unified_diff(block.old, block.new, n=0, lineterm="")
         if not line.startswith(("---", "+++", "@@"))
     ]

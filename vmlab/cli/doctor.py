@@ -82,7 +82,7 @@ def doctor(context: click.Context, as_json: bool) -> None:
             "engines": [asdict(health) for health in engines],
             "advice": [asdict(disturbance) for disturbance in advice],
         }
-        click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(report, indent=2))
     else:
         counting = "available" if counters.available else f"not available: {counters.reason}"
         facts = [[fact.label, str(fact)] for fact in machine.values()]

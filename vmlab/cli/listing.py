@@ -26,7 +26,7 @@ def list_(as_json: bool) -> None:
         import json
 
         result = {"programs": programs, "engines": engines, "parts": parts}
-        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(result, indent=2))
         return
 
     from tabulate import tabulate

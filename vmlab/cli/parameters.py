@@ -50,10 +50,10 @@ def engine_names(text: str) -> tuple[str, ...]:
     """The type of an option that names several engines, or groups of them."""
     from vmlab.engines import expand
 
-    names = expand(part.strip() for part in text.split(","))
-    for name in names:
-        engine(name)
-    return names
+    try:
+        return expand(part.strip() for part in text.split(","))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def table_format(name: str) -> str:
@@ -112,10 +112,11 @@ def whole_number(least: int) -> Callable[[str | int], int]:
 
 def open_result(path: str) -> Comparison:
     """The comparison in a file that `--json` or `--output` wrote."""
+    from vmlab.inputs import read_bytes
     from vmlab.report.json_report import from_json
 
     try:
-        return from_json(Path(path).read_text("utf-8"))
+        return from_json(read_bytes(path).decode())
     except OSError as error:
         raise bad("RESULT", f"cannot read '{path}': {error.strerror}") from None
     except UnicodeDecodeError:

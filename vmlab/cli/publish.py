@@ -113,8 +113,9 @@ def publish(
             err=True,
         )
     write_tables(folder, results)
-    if any(results[name].exit_code for name in programs):
-        context.exit(exits.DIFFERS)
+    # That engines disagree weighs more than that a program traps.
+    codes = {results[name].exit_code for name in programs} - {0}
+    context.exit(min(codes, default=0))
 
 
 def _programs(names: Sequence[str]) -> dict[str, Program]:
@@ -159,6 +160,6 @@ def _how(result: Comparison) -> str:
     from vmlab.report.numbers import counted
 
     if result.rounds is None:
-        return f"nothing was timed: {result.verdict}"
+        return result.verdict.rstrip(".")
     warnings = f" with {counted(len(result.warnings), 'warning')}" if result.warnings else ""
     return f"measured{warnings}"

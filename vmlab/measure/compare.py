@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import platform
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import NoneType
 
 import vmlab
+from vmlab.checking import check_type
 from vmlab.comparison import DEFAULT_ROUNDS, QUICK_ROUNDS, Built, Comparison, ProgramText
 from vmlab.engines import COMPARED, EngineUnavailable, Executable, expand, find
 from vmlab.machinecode import count_indirect_jumps
@@ -20,6 +22,7 @@ from vmlab.measure.sampling import Progress, SampleDiffers, Subject, sample, sil
 from vmlab.measure.statistics import CONFIDENCE, minimum_rounds
 from vmlab.outcome import Limits, bind_arguments
 from vmlab.program import Number, Program
+from vmlab.report.numbers import counted
 from vmlab.supervise import Supervisor
 
 
@@ -45,15 +48,17 @@ def compare(
     seed      for the order within the rounds; by default drawn, and always recorded
 
     An engine that cannot run the program here stays in the table, with the reason. Raises
-    ValueError on bad arguments, `EngineUnavailable` if no engine can run the program, TimeoutError
-    after `limits.timeout`, KeyboardInterrupt on Ctrl-C."""
+    TypeError or ValueError on bad arguments, `EngineUnavailable` if no engine can run the program,
+    TimeoutError after `limits.timeout`, KeyboardInterrupt on Ctrl-C."""
     names = _chosen(engines)
-    values = bind_arguments(program, dict(args or {}))
+    values = bind_arguments(program, args or {})
     if rounds is None:
         rounds = QUICK_ROUNDS if quick else DEFAULT_ROUNDS
-    _check_rounds(rounds, len(names) - 1)
+    check_rounds(rounds, len(names) - 1, counted(len(names), "engine"))
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+    check_type("seed", seed, int, "an int")
     limits = limits or Limits()
+    check_type("limits", limits, Limits, "of the type vmlab.outcome.Limits")
     progress = progress or silent
     created = timestamp()
     machine, clock = describe_machine(), measure_clock()
@@ -114,20 +119,25 @@ def compare(
 
 
 def _chosen(engines: Sequence[str] | None) -> tuple[str, ...]:
+    wanted = "a list of names, such as ['inlined', 'switch']"
+    if isinstance(engines, str):
+        raise TypeError(f"engines must be {wanted}, not the text {engines!r}")
+    check_type("engines", engines, (Iterable, NoneType), wanted)
     names = COMPARED if engines is None else expand(engines)
     if not names:
         raise ValueError("there is no engine to compare")
-    for name in names:
-        find(name)
     return names
 
 
-def _check_rounds(rounds: int, comparisons: int) -> None:
-    least = minimum_rounds(comparisons)
+def check_rounds(rounds: int, intervals: int, what: str) -> None:
+    """Raises ValueError where rounds are too few for so many intervals, which are those of
+    `what`."""
+    check_type("rounds", rounds, int, "an int")
+    least = minimum_rounds(intervals)
     if rounds < least:
         raise ValueError(
-            f"{rounds} rounds are too few: {comparisons + 1} engines need --rounds {least} at least"
-            f" for intervals that hold together with {CONFIDENCE:.0%} confidence"
+            f"{counted(rounds, 'round')} for {what}: too few for intervals that hold together with"
+            f" {CONFIDENCE:.0%} confidence; give --rounds {least} at least"
         )
 
 

@@ -78,7 +78,7 @@ def count(
     does for it. Parameters and exceptions are those of `measure.compare`."""
     names = COMPARED if engines is None else expand(engines)
     chosen = [find(name) for name in names]
-    values = bind_arguments(program, dict(args or {}))
+    values = bind_arguments(program, args or {})
     limits = limits or Limits()
     created = timestamp()
     machine = describe_machine()

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 from vmlab.attribution import attribute, scheme_for
 from vmlab.explanation import Explanation
-from vmlab.measure.compare import compare
+from vmlab.measure.compare import check_rounds, compare
 from vmlab.measure.opcodes import measure_opcodes
 from vmlab.measure.sampling import Progress, silent
-from vmlab.measure.statistics import minimum_rounds
 from vmlab.outcome import Limits, bind_arguments
 from vmlab.program import Number, Program
 from vmlab.supervise import Supervisor
@@ -32,13 +31,11 @@ def explain(
     """Find out where a program's time goes. Parameters and exceptions are those of
     `measure.compare`, but for the engines: an attribution says which; and `quick` takes
     `QUICK_ROUNDS`."""
+    values = bind_arguments(program, args or {})
     scheme = scheme_for(program)
-    least = minimum_rounds(scheme.intervals)
-    if rounds is not None and rounds < least:
-        raise ValueError(
-            f"{rounds} rounds are too few for {scheme.intervals} intervals: give {least}"
-        )
-    if rounds is None and quick:
+    if rounds is not None:
+        check_rounds(rounds, scheme.intervals, f"{scheme.intervals} costs")
+    elif quick:
         rounds = QUICK_ROUNDS
     comparison = compare(
         program, scheme.engines, args, rounds=rounds, limits=limits, progress=progress, seed=seed
@@ -49,7 +46,7 @@ def explain(
         opcodes = measure_opcodes(
             supervisor,
             program,
-            bind_arguments(program, dict(args or {})),
+            values,
             limits or Limits(),
             len(comparison.rounds.order),
             progress or silent,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vmlab.attribution import FULL
+from vmlab.measure.statistics import CONFIDENCE
 from vmlab.report.numbers import interval, significant
 from vmlab.report.ratios import mean, program_name
 from vmlab.report.table import NONE
@@ -39,19 +40,19 @@ def books_table(comparisons: Sequence[Comparison], format: str) -> str:
     """A row a program, in nanoseconds per VM instruction, and the geometric mean of the ratios."""
     import tabulate
 
-    rows, ratios = [], []
+    rows = []
     for comparison in comparisons:
         times = {row.engine.name: row.nanoseconds_per_instruction for row in comparison.rows}
         predicted, measured = times.get(FULL), times.get(MEASURED)
         cells = [NONE] * len(HEADERS[1:])
         if predicted is not None and measured is not None:
             ratio = comparison.ratio(FULL, MEASURED)
-            ratios.append(ratio.median)
             cells = [significant(predicted), significant(measured), interval(ratio)]
             cells.append(significant(measured - predicted))
         rows.append([program_name(comparison), *cells])
     if len(comparisons) > 1:
-        rows.append(["geometric mean", "", "", mean(ratios, len(comparisons)), ""])
+        average = mean(comparisons, (FULL, MEASURED), CONFIDENCE, interval)
+        rows.append(["geometric mean", "", "", average, ""])
     return tabulate.tabulate(
         rows,
         HEADERS,

@@ -160,4 +160,4 @@ def to_json(counts: Counts) -> str:
         "disagreements": [str(d) for d in counts.agreement.disagreements],
         "notes": list(notes(counts)),
     }
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(data, indent=2) + "\n"

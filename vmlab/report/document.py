@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vmlab.diagnostics import closest
+from vmlab.inputs import read_bytes
 
 if TYPE_CHECKING:
     from vmlab.comparison import Comparison
 
-_MARKER = re.compile(r" {0,3}<!--\s*vmlab:(?P<name>\S*)\s*(?P<rest>.*?)\s*-->\s*")
-_LIKE_A_MARKER = re.compile(r" {0,3}<!--\s*vmlab:")
+# A document may begin with a byte order mark.
+_MARKER = re.compile(r"\ufeff? {0,3}<!--\s*vmlab:(?P<name>\S*)\s*(?P<rest>.*?)\s*-->\s*")
+_LIKE_A_MARKER = re.compile(r"\ufeff? {0,3}<!--\s*vmlab:")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _END = "end"
 _RATIO = re.compile(r"([^\W\d][\w+]*)/([^\W\d][\w+]*)")
@@ -57,8 +59,7 @@ class Refreshed:
 def refresh(text: str, path: Path) -> Refreshed:
     """The document at `path`, which holds `text`, with what its markers ask for between them.
     Raises `DocumentError` on wrong markers and results that cannot be read."""
-    newline = "\r\n" if "\r\n" in text else "\n"
-    lines = text.split(newline)
+    lines = text.split("\n")
     results = functools.cache(_read)
     out: list[str] = []
     blocks: list[Block] = []
@@ -76,13 +77,15 @@ def refresh(text: str, path: Path) -> Refreshed:
         except ValueError as error:
             errors.append(f"{path}:{start + 1}: {error}")
             continue
-        new = ("", *made.rstrip("\n").split("\n"), "")
+        # Lines end like the marker.
+        end_of_line = "\r" * lines[start].endswith("\r")
+        new = tuple(line + end_of_line for line in ("", *made.rstrip("\n").split("\n"), ""))
         blocks.append(Block(start + 1, lines[start].strip(), tuple(lines[start + 1 : end]), new))
         out += [*lines[done : start + 1], *new]
         done = end
     if errors:
         raise DocumentError("\n".join(errors))
-    return Refreshed(newline.join([*out, *lines[done:]]), tuple(blocks))
+    return Refreshed("\n".join([*out, *lines[done:]]), tuple(blocks))
 
 
 def _blocks(lines: Sequence[str], path: Path) -> Iterator[tuple[int, int] | str]:
@@ -224,7 +227,7 @@ def _read(path: Path) -> Comparison:
     from vmlab.report.json_report import from_json
 
     try:
-        return from_json(path.read_text("utf-8"))
+        return from_json(read_bytes(path).decode())
     except OSError as error:
         raise ValueError(f"cannot read '{path}': {error.strerror}") from None
     except ValueError as error:

@@ -229,7 +229,7 @@ def to_json(explanation: Explanation) -> str:
         "notes": _all_notes(explanation),
         "warnings": list(explanation.warnings),
     }
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(content, indent=2) + "\n"
 
 
 def _cost(cost: Cost | str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import vmlab
+from vmlab.diagnostics import shortened
 from vmlab.isa import Trap
 from vmlab.measure.agreement import Agreement, Disagreement
 from vmlab.measure.clock import Clock
@@ -51,7 +52,7 @@ def _validator() -> Validator:
 
 
 def to_json(comparison: Comparison) -> str:
-    return json.dumps(_comparison(comparison), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(_comparison(comparison), indent=2) + "\n"
 
 
 def from_json(text: str) -> Comparison:
@@ -62,27 +63,32 @@ def from_json(text: str) -> Comparison:
         data = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"this is not JSON: {error}") from None
-    found = data.get("schema") if isinstance(data, dict) else None
+    found = data.get("schema", data) if isinstance(data, dict) else data
     if found != SCHEMA:
         name, _, version = str(found).partition("/")
-        if name == SCHEMA.partition("/")[0] and version:
+        if isinstance(found, str) and name == SCHEMA.partition("/")[0] and version:
             raise ValueError(
                 f"this result is in the schema '{found}', and vmlab {vmlab.__version__} reads"
                 f" '{SCHEMA}': read it with the version that wrote it ({data.get('vmlab')})"
             )
-        raise ValueError(f"expected a result in the schema '{SCHEMA}', found {found!r}")
+        raise ValueError(
+            f"expected a result in the schema '{SCHEMA}', found {shortened(repr(found))}"
+        )
     from jsonschema.exceptions import best_match
 
     damaged = f"this result is damaged, it does not follow the schema '{SCHEMA}'"
     if (wrong := best_match(_validator().iter_errors(data))) is not None:
-        # Such as that a whole array is not of some type.
-        message = wrong.message if len(wrong.message) < 200 else f"no {wrong.validator}"
+        # The message quotes what is wrong, which may be all samples.
+        found = repr(wrong.instance)
+        message = wrong.message.replace(found, shortened(found), 1)
         raise ValueError(f"{damaged}: {wrong.json_path}: {message}")
     try:
         comparison = _read_comparison(data)
+        _check_samples(comparison)
         to_json(comparison)
     except _DAMAGE as error:
-        raise ValueError(f"{damaged}: {type(error).__name__}: {error}") from None
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(f"{damaged}: {kind}{error}") from None
     return comparison
 
 
@@ -223,6 +229,20 @@ def _read_comparison(data: Object) -> Comparison:
         rounds=None if rounds is None else _read_rounds(rounds),
         folded=data["folded"],
     )
+
+
+def _check_samples(comparison: Comparison) -> None:
+    """What no schema can say: every engine that was timed has a sample a round."""
+    rounds = comparison.rounds
+    if rounds is None:
+        return
+    for engine in comparison.engines:
+        found, wanted = len(rounds.samples.get(engine.name, ())), len(rounds.order)
+        if engine.unavailable is None and found != wanted:
+            raise ValueError(
+                f"$.rounds.samples_nanoseconds.{engine.name}: expected {wanted} samples, one for"
+                f" each round in $.rounds.order, found {found}"
+            )
 
 
 def _read_outcome(data: Object) -> Outcome:

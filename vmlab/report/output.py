@@ -6,6 +6,7 @@ import contextlib
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -27,8 +28,17 @@ class OutputFile:
         self._written = False
 
     def __enter__(self) -> OutputFile:
-        self._file = self._open()
+        with self._named():
+            self._file = self._open()
         return self
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors name this file, not the temporary one, or none at all."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
 
     def _open(self) -> IO[bytes]:
         try:
@@ -41,19 +51,17 @@ class OutputFile:
             if not stat.S_ISREG(mode):
                 return file
             file.close()
-        try:
-            descriptor, name = tempfile.mkstemp(
-                dir=self._path.parent, prefix=f".{self._path.name}.", suffix=".tmp"
-            )
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self._path)) from None
+        descriptor, name = tempfile.mkstemp(
+            dir=self._path.parent, prefix=f".{self._path.name}.", suffix=".tmp"
+        )
         self._temporary = Path(name)
         self._temporary.chmod(_default_mode() if mode is None else stat.S_IMODE(mode))
         return os.fdopen(descriptor, "wb")
 
     def write(self, content: str | bytes) -> None:
         self._written = True
-        self._file.write(content.encode() if isinstance(content, str) else content)
+        with self._named():
+            self._file.write(content.encode() if isinstance(content, str) else content)
 
     def __exit__(
         self,
@@ -62,10 +70,11 @@ class OutputFile:
         traceback: TracebackType | None,
     ) -> None:
         if self._temporary is None:
-            self._file.close()
+            with self._named():
+                self._file.close()
             return
         try:
-            with self._file:
+            with self._named(), self._file:
                 if kind is None:
                     self._file.flush()
                     os.fsync(self._file.fileno())

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import geometric_mean
+from statistics import geometric_mean, median
 from typing import TYPE_CHECKING
 
+from vmlab.measure.statistics import Interval, corrected, median_interval
 from vmlab.report.numbers import significant
 from vmlab.report.table import NONE
 
 if TYPE_CHECKING:
     from vmlab.comparison import Comparison
-    from vmlab.measure.statistics import Interval
 
 Ratio = tuple[str, str]
 
@@ -24,18 +25,15 @@ def to_baseline(comparison: Comparison) -> list[Ratio]:
 
 
 def ratio_table(comparisons: Sequence[Comparison], ratios: Sequence[Ratio], format: str) -> str:
-    """The medians of these ratios, in parentheses where a ratio's bounds hold 1; and at the end
-    their geometric means: the mean for which it is all the same which engine's times are divided by
-    which's (Fleming and Wallace, How not to lie with statistics, CACM 29(3), 1986). A mean that is
-    not over all programs says over how many."""
+    """The medians of these ratios, and at the end their geometric means; in parentheses where the
+    bounds hold 1."""
     import tabulate
 
-    found = [[_interval(c, ratio) for ratio in ratios] for c in comparisons]
-    rows = [[program_name(c), *map(_cell, row)] for c, row in zip(comparisons, found, strict=True)]
+    rows = [[program_name(c), *(_cell(_interval(c, ratio)) for ratio in ratios)]
+            for c in comparisons]  # fmt: skip
     if len(comparisons) > 1:
-        columns = zip(*found, strict=True)
-        known = ([ratio.median for ratio in column if ratio is not None] for column in columns)
-        rows.append(["geometric mean", *(mean(ratios, len(comparisons)) for ratios in known)])
+        means = (mean(comparisons, ratio, corrected(len(ratios)), _cell) for ratio in ratios)
+        rows.append(["geometric mean", *means])
     return tabulate.tabulate(
         rows,
         ["ratio of times", *(f"{left} / {right}" for left, right in ratios)],
@@ -60,12 +58,32 @@ def _cell(ratio: Interval | None) -> str:
     return f"({median})" if ratio.low <= 1 <= ratio.high else median
 
 
-def mean(ratios: Sequence[float], programs: int) -> str:
-    """The geometric mean, which says over how many it is where that is not all programs."""
-    if not ratios:
+def mean(
+    comparisons: Sequence[Comparison],
+    ratio: Ratio,
+    confidence: float,
+    cell: Callable[[Interval], str],
+) -> str:
+    """The geometric mean over the programs, which says over how many it is where that is not all:
+    the mean for which it is all the same which engine's times are divided by which's (Fleming and
+    Wallace, How not to lie with statistics, CACM 29(3), 1986).
+
+    It is taken in every round, and from there on treated like the ratios of one program: what is
+    shown is the median of the rounds' means, with the bounds of the sign test. Programs are timed
+    one after the other and independently, so it does not matter which of their rounds are taken
+    together; of those with more rounds than others, the first are. The bounds are for these
+    programs, and say nothing about others."""
+    known = [c.ratios(*ratio) for c in comparisons if _interval(c, ratio) is not None]
+    if not known:
         return NONE
-    text = significant(geometric_mean(ratios))
-    return text if len(ratios) == programs else f"{text} (of {len(ratios)})"
+    means = [geometric_mean(ratios) for ratios in zip(*known, strict=False)]
+    try:
+        interval = median_interval(means, confidence)
+    except ValueError:  # too few rounds for so many means: anything is possible
+        interval = Interval(median(means), 0, math.inf, 1)
+    return (
+        cell(interval) if len(known) == len(comparisons) else f"{cell(interval)}, of {len(known)}"
+    )
 
 
 def program_name(comparison: Comparison) -> str:

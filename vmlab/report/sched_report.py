@@ -187,4 +187,4 @@ def to_json(result: Scheduling) -> str:
         "bare_work": asdict(result.bare_work),
         "notes": list(notes(result)),
     }
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(data, indent=2) + "\n"
