@@ -70,6 +70,7 @@ def test_arguments_of_another_type_are_refused(type_, value, message):
         (lambda: vmlab.compare(PROGRAM, rounds=15.5), "rounds must be an int, not 15.5"),
         (lambda: vmlab.compare(PROGRAM, seed="x"), "seed must be an int"),
         (lambda: vmlab.compare(PROGRAM, limits={"fuel": 1}), "limits must be of the type"),
+        (lambda: PROGRAM.compile(limits=3), "limits must be of the type"),
         (lambda: PROGRAM.run(["switch"]), "engine must be the name of one"),
         (lambda: Limits(fuel=1.5), "fuel must be an int, not 1.5"),
         (lambda: Limits(timeout="2"), "timeout must be seconds"),

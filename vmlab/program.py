@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from vmlab.checking import check_type
 from vmlab.isa import COROUTINES, FRAME_RECORD_WORDS, Opcode, Type
 
 if TYPE_CHECKING:
@@ -176,5 +177,7 @@ class Program:
         from vmlab.kernels.callable import compile_program
         from vmlab.outcome import Limits
 
-        function: Callable[..., Number | None] = compile_program(self, limits or Limits())
+        limits = limits or Limits()
+        check_type("limits", limits, Limits, "of the type vmlab.outcome.Limits")
+        function: Callable[..., Number | None] = compile_program(self, limits)
         return function
