@@ -33,7 +33,7 @@ from vmlab.measure.statistics import (
     minimum_rounds,
 )
 from vmlab.outcome import Limits, Outcome, bind_arguments
-from vmlab.report.numbers import duration, interval, listing, significant
+from vmlab.report.numbers import duration, interval, listing
 from vmlab.report.table import NONE
 from vmlab.supervise import Supervisor
 
@@ -54,7 +54,8 @@ ARGUMENTS = {
 NOTES = (
     "above 1, the engine of vmlab is ahead: a ratio is the peer's time to the engine's, the median"
     " of those within {rounds} rounds; with {confidence:.0%} confidence, all true medians lie"
-    " within the bounds in brackets (sign test)",
+    " within the bounds in brackets (sign test); a geometric mean is taken in every round, over the"
+    " programs, and its bounds are for these programs",
     "every program is written as one writes in that language: in Lua and WebAssembly, nbody keeps"
     " a body's numbers in locals while it meets the others, and the .vm program loads them anew;"
     " WebAssembly's sieve has a byte a number, and the arrays of vmlab have eight",
@@ -72,11 +73,12 @@ class Result:
     samples: dict[str, list[float]]
     missing: dict[str, str]
 
-    def ratio(self, peer: str, engine: str, confidence: float) -> Interval | None:
+    def ratios(self, peer: str, engine: str) -> list[float]:
+        """In each round; empty where one of them did not run."""
         if not {peer, engine} <= self.samples.keys():
-            return None
+            return []
         pairs = zip(self.samples[peer], self.samples[engine], strict=True)
-        return median_interval([a / b for a, b in pairs], confidence)
+        return [a / b for a, b in pairs]
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,17 @@ class Run:
 
     def ratio(self, name: str, peer: str, engine: str) -> Interval | None:
         """The peer's time to the engine's; the bounds of all hold together."""
-        ratios = len(self.results) * len(self.engines) * len(PEERS)
-        return self.results[name].ratio(peer, engine, corrected(ratios))
+        ratios = self.results[name].ratios(peer, engine)
+        confidence = corrected(len(self.results) * len(self.engines) * len(PEERS))
+        return median_interval(ratios, confidence) if ratios else None
 
-    def mean(self, peer: str, engine: str) -> float | None:
-        """The geometric mean of the ratios over the programs that both ran."""
-        ratios = [self.ratio(name, peer, engine) for name in self.results]
-        medians = [ratio.median for ratio in ratios if ratio is not None]
-        return geometric_mean(medians) if medians else None
+    def mean(self, peer: str, engine: str) -> Interval | None:
+        """The geometric mean of the ratios over the programs that both ran, taken in every round
+        as `vmlab.report.ratios.mean` does; the bounds of all hold together."""
+        known = [r for result in self.results.values() if (r := result.ratios(peer, engine))]
+        means = [geometric_mean(ratios) for ratios in zip(*known, strict=True)]
+        confidence = corrected(len(self.engines) * len(PEERS))
+        return median_interval(means, confidence) if means else None
 
     def fastest(self) -> str | None:
         """The engine with the least geometric mean of its times, of those that ran everything."""
@@ -189,7 +194,7 @@ def _ratios(run: Run) -> str:
             ratios = [run.ratio(name, peer, engine) for peer in PEERS]
             rows.append([name, engine, *(interval(r) if r else NONE for r in ratios)])
         means = [run.mean(peer, engine) for peer in PEERS]
-        rows.append(["geometric mean", engine, *(significant(m) if m else NONE for m in means)])
+        rows.append(["geometric mean", engine, *(interval(m) if m else NONE for m in means)])
     return _table(rows, ["time of", "to", *PEERS])
 
 
@@ -205,7 +210,7 @@ def verdict(run: Run) -> str:
     means = {peer: mean for peer in PEERS if (mean := run.mean(peer, engine)) is not None}
     if not means:
         return f"The fastest engine is {engine}. None of the peers ran."
-    times = listing([f"{peer} {significant(mean)}" for peer, mean in means.items()])
+    times = listing([f"{peer} {interval(mean)}" for peer, mean in means.items()])
     text = (
         f"The fastest engine, by the geometric mean of its times, is {engine}. In the geometric"
         f" mean, times as long as {engine} take: {times}."

@@ -107,9 +107,23 @@ def scripted(monkeypatch, missing: dict[str, str], **times: list[float]) -> peer
 def test_the_fastest_engine_is_judged_by_the_mean(monkeypatch) -> None:
     run = scripted(monkeypatch, {}, one=[2, 1, 4, 8], two=[2, 3, 4, 32])
     assert run.fastest() == "f"  # √3 to 2
-    assert run.mean("p", "f") == pytest.approx((4 / 1 * 4 / 3) ** 0.5)
-    assert "mean, times as long as f take: p 2.31 and q 9.24." in peers.verdict(run)
+    mean = run.mean("p", "f")
+    assert mean is not None
+    assert mean.median == pytest.approx((4 / 1 * 4 / 3) ** 0.5)
+    assert (
+        "mean, times as long as f take: p 2.31 (2.31 to 2.31) and q 9.24 (9.24 to 9.24)."
+        in peers.verdict(run)
+    )
     assert "It is ahead of each on every program." in peers.verdict(run)
+
+
+def test_a_mean_is_taken_in_every_round(monkeypatch) -> None:
+    run = scripted(monkeypatch, {}, one=[2, 1, 4, 8], two=[2, 1, 4, 8])
+    run.results["one"].samples["p"][:4] = [1] * 4
+    run.results["two"].samples["p"][-4:] = [1] * 4
+    mean = run.mean("p", "f")  # √(1 · 4) in eight rounds of nine, and 4 in the middle
+    assert mean is not None
+    assert (mean.median, mean.low) == pytest.approx((2, 2))
 
 
 def test_where_the_engine_is_not_ahead_is_said(monkeypatch) -> None:
@@ -125,6 +139,8 @@ def test_what_did_not_run_has_no_ratio(monkeypatch) -> None:
     run = scripted(monkeypatch, {"f": "too small", "q": "gone"}, one=[2, 1, 4, 8], two=[2, 1, 4, 8])
     assert run.fastest() == "e"
     assert run.ratio("two", "q", "e") is None
-    assert run.mean("q", "e") == pytest.approx(4)
+    mean = run.mean("q", "e")
+    assert mean is not None
+    assert mean.median == pytest.approx(4)
     assert peers.verdict(run).endswith("Not all was run by q.")
     assert "too small" in peers.report(run)
