@@ -29,6 +29,7 @@ from vmlab.measure.statistics import (
     CONFIDENCE,
     Interval,
     corrected,
+    mean_ratios,
     median_interval,
     minimum_rounds,
 )
@@ -102,10 +103,9 @@ class Run:
         return median_interval(ratios, confidence) if ratios else None
 
     def mean(self, peer: str, engine: str) -> Interval | None:
-        """The geometric mean of the ratios over the programs that both ran, taken in every round
-        as `vmlab.report.ratios.mean` does; the bounds of all hold together."""
+        """Over the programs that both ran; the bounds of all hold together."""
         known = [r for result in self.results.values() if (r := result.ratios(peer, engine))]
-        means = [geometric_mean(ratios) for ratios in zip(*known, strict=True)]
+        means = mean_ratios(known)
         confidence = corrected(len(self.engines) * len(PEERS))
         return median_interval(means, confidence) if means else None
 

@@ -12,7 +12,7 @@ import enum
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median, quantiles
+from statistics import geometric_mean, median, quantiles
 
 # All the intervals of one comparison hold together with this probability.
 CONFIDENCE = 0.95
@@ -75,6 +75,18 @@ def minimum_rounds(comparisons: int) -> int:
     """The fewest rounds that give intervals for so many comparisons: the widest interval, from the
     smallest to the largest of n values, has the coverage 1 - 2^(1-n)."""
     return 1 - math.floor(math.log2(1 - corrected(comparisons)))
+
+
+def mean_ratios(programs: Sequence[Sequence[float]]) -> list[float]:
+    """The geometric mean over the programs in every round, from each program's ratios: the mean for
+    which it is all the same which engine's times are divided by which's (Fleming and Wallace, How
+    not to lie with statistics, CACM 29(3), 1986).
+
+    From there on they are treated like the ratios of one program. Programs are timed one after the
+    other and independently, so it does not matter which of their rounds are taken together; of
+    those with more rounds than others, the first are. Bounds are for these programs, and say
+    nothing about others."""
+    return [geometric_mean(ratios) for ratios in zip(*programs, strict=False)]
 
 
 def median_interval(values: Sequence[float], confidence: float) -> Interval:

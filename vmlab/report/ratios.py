@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import geometric_mean, median
+from statistics import median
 from typing import TYPE_CHECKING
 
-from vmlab.measure.statistics import Interval, corrected, median_interval
+from vmlab.measure.statistics import Interval, corrected, mean_ratios, median_interval
 from vmlab.report.numbers import significant
 from vmlab.report.table import NONE
 
@@ -64,19 +64,12 @@ def mean(
     confidence: float,
     cell: Callable[[Interval], str],
 ) -> str:
-    """The geometric mean over the programs, which says over how many it is where that is not all:
-    the mean for which it is all the same which engine's times are divided by which's (Fleming and
-    Wallace, How not to lie with statistics, CACM 29(3), 1986).
-
-    It is taken in every round, and from there on treated like the ratios of one program: what is
-    shown is the median of the rounds' means, with the bounds of the sign test. Programs are timed
-    one after the other and independently, so it does not matter which of their rounds are taken
-    together; of those with more rounds than others, the first are. The bounds are for these
-    programs, and say nothing about others."""
+    """The median of `mean_ratios`, with the bounds of the sign test. It says over how many programs
+    it is where that is not all."""
     known = [c.ratios(*ratio) for c in comparisons if _interval(c, ratio) is not None]
     if not known:
         return NONE
-    means = [geometric_mean(ratios) for ratios in zip(*known, strict=False)]
+    means = mean_ratios(known)
     try:
         interval = median_interval(means, confidence)
     except ValueError:  # too few rounds for so many means: anything is possible
